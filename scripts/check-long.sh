@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The checks that take longer than a review may wait: an hour and more. The
+# steps, all or those named:
+#
+#   fuzz   every fuzz target, 1,000,000 inputs each
+#   race   all tests under the race detector, 20 times
+#   cross  the other systems and processors the code should compile for
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
+
+step_fuzz() {
+  fuzz_all 1000000x
+}
+
+step_race() {
+  CGO_ENABLED=1 go test -race -count=20 -timeout 60m ./...
+}
+
+step_cross() {
+  local target
+  for target in linux/arm64 linux/386 freebsd/amd64 darwin/amd64 windows/arm64; do
+    compile_for "$target"
+  done
+}
+
+if [[ $# -eq 0 ]]; then
+  set -- cross race fuzz
+fi
+must_know "$@"
+run_steps "$@"
