@@ -317,6 +317,7 @@ func TestConcurrentNextNeverRepeatsOverTheSwitch(t *testing.T) {
 		for i := range issuers {
 			wg.Go(func() {
 				for len(issued[i]) < each {
+					held := s.Numbers() // before Next, so that only one Extend of the issuers is not late
 					if id, err := s.Next(); err == nil {
 						issued[i] = append(issued[i], id)
 						if !s.Issued(id) {
@@ -324,7 +325,6 @@ func TestConcurrentNextNeverRepeatsOverTheSwitch(t *testing.T) {
 						}
 						continue
 					}
-					held := s.Numbers()
 					_ = s.Extend(held[len(held)-1] + 1) // one of the issuers succeeds
 				}
 			})
