@@ -1,0 +1,162 @@
+package transport
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// ConnInfo describes an open connection at one moment.
+type ConnInfo struct {
+	ID           idspace.ID
+	Listener     string   // scheme and address of its listener
+	Local        net.Addr // what the client connected to
+	Remote       net.Addr // the client; nil if it cannot be asked for any more
+	Opened       time.Time
+	LastActive   time.Time // last byte received or sent, to 50 ms
+	MessagesIn   uint64    // messages received
+	BytesIn      uint64    // bytes received, framing included
+	MessagesOut  uint64    // messages accepted for it
+	BytesOut     uint64    // bytes accepted for it, framing included
+	PendingBytes int       // bytes accepted and not yet written
+	QueuedIn     int       // messages received and not yet done with
+}
+
+// Describe returns what is known of connection id, or ErrGone.
+func (t *Transport) Describe(id idspace.ID) (ConnInfo, error) {
+	s, _ := t.table.find(id)
+	if s == nil {
+		return ConnInfo{}, t.missing()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isOpenLocked(id, true) {
+		return ConnInfo{}, t.missing()
+	}
+	return t.infoLocked(s), nil
+}
+
+func (t *Transport) infoLocked(s *slot) ConnInfo {
+	info := ConnInfo{
+		ID:           idspace.ID(s.id.Load()),
+		Listener:     t.bound[s.listener].String(),
+		Opened:       time.Unix(0, s.opened),
+		LastActive:   t.start.Add(time.Duration(s.lastActive.Load()-1) * wheelTick),
+		MessagesIn:   s.messagesIn.Load(),
+		BytesIn:      s.bytesIn.Load(),
+		MessagesOut:  s.messagesOut.Load(),
+		BytesOut:     s.bytesOut.Load(),
+		PendingBytes: int(s.outBytes),
+		QueuedIn:     int(s.queued.Load()),
+	}
+	if info.LastActive.Before(info.Opened) {
+		info.LastActive = info.Opened
+	}
+	info.Local, info.Remote = t.addrsLocked(s)
+	return info
+}
+
+// Connections returns up to limit open connections, from cursor on: zero to
+// begin with, then the next that the call before returned, until it is zero. A
+// connection that is open throughout is listed exactly once.
+func (t *Transport) Connections(cursor uint32, limit int) (page []ConnInfo, next uint32) {
+	end := t.table.slots()
+	for i := cursor; i < end; i++ {
+		if len(page) == limit {
+			return page, i
+		}
+		s := t.table.at(i)
+		s.mu.Lock()
+		if id := idspace.ID(s.id.Load()); id != 0 && s.isOpenLocked(id, true) {
+			page = append(page, t.infoLocked(s))
+		}
+		s.mu.Unlock()
+	}
+	return page, 0
+}
+
+// Stats are counts of a transport since it was made, and sizes at this moment.
+type Stats struct {
+	Connections int // open or ending
+	MaxConns    int
+
+	Accepted     uint64            // connections given an id
+	Closed       map[Reason]uint64 // connections ended
+	Rejected     uint64            // sockets accepted and closed for want of a slot or an id
+	AcceptErrors uint64
+	AcceptPauses uint64 // times a listener stood still
+
+	MessagesIn, BytesIn   uint64 // received
+	MessagesOut, BytesOut uint64 // written to sockets
+
+	QueuedMessages int    // received and not yet taken
+	QueuedBytes    int64  // received and not yet done with, overhead included
+	OpensWaiting   int    // not yet taken by RecvOpen
+	ClosesWaiting  int    // not yet taken by RecvClose
+	Dropped        uint64 // messages dropped by SlowDropNewest
+	Refused        uint64 // messages refused by SlowFailSender
+	Undelivered    uint64 // messages accepted and not delivered
+	NoticesDropped uint64 // notices of those that found no room
+	Partials       uint64 // connections that ended inside a message
+}
+
+// Stats returns the counts of this moment.
+func (t *Transport) Stats() Stats {
+	st := Stats{
+		Connections:    int(t.table.live.Load()),
+		MaxConns:       t.cfg.MaxConns,
+		Accepted:       t.totals.accepted.Load(),
+		Closed:         make(map[Reason]uint64),
+		Rejected:       t.totals.rejected.Load(),
+		AcceptErrors:   t.totals.acceptErrors.Load(),
+		AcceptPauses:   t.totals.acceptPauses.Load(),
+		QueuedMessages: t.inbox.len(),
+		QueuedBytes:    t.inbox.cost.Load(),
+		OpensWaiting:   t.opens.len(),
+		ClosesWaiting:  t.closes.len(),
+		Dropped:        t.totals.dropped.Load(),
+		Refused:        t.totals.refused.Load(),
+		Partials:       t.totals.partials.Load(),
+	}
+	for why := range reasonCount {
+		if n := t.totals.closed[why].Load(); n > 0 {
+			st.Closed[why] = n
+		}
+	}
+	st.Undelivered, st.NoticesDropped = t.losses.counts()
+	for _, d := range t.drivers {
+		d.counts(&st)
+	}
+	return st
+}
+
+// totals counts what is rare enough to be counted in one place.
+type totals struct {
+	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
+	dropped, refused, partials                     atomic.Uint64
+	closed                                         [reasonCount]atomic.Uint64
+}
+
+// traffic counts the bytes of one driver: written by it alone, read anywhere.
+type traffic struct {
+	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
+}
+
+func (c *traffic) in(messages, bytes int) {
+	c.messagesIn.Add(uint64(messages))
+	c.bytesIn.Add(uint64(bytes))
+}
+
+func (c *traffic) out(messages, bytes int) {
+	c.messagesOut.Add(uint64(messages))
+	c.bytesOut.Add(uint64(bytes))
+}
+
+func (c *traffic) counts(st *Stats) {
+	st.MessagesIn += c.messagesIn.Load()
+	st.BytesIn += c.bytesIn.Load()
+	st.MessagesOut += c.messagesOut.Load()
+	st.BytesOut += c.bytesOut.Load()
+}

@@ -1,0 +1,48 @@
+// Package transport holds the client connections of one node: listeners,
+// sockets, event loops, the queues between sockets and program, timeouts.
+//
+// It knows nothing of clusters and other nodes (cluster, node), issues no ids
+// (idspace) and cuts no messages out of bytes (framing): those come in through
+// Config.
+//
+// # Nouns
+//
+// A Transport has one table of slots, a slot for each connection, and some
+// drivers, which move bytes: event loops on epoll, or goroutines elsewhere.
+// What a connection goes through is written once, in lifecycle.go; a driver
+// only reads, writes, shuts and closes sockets, and keeps deadlines.
+//
+//	client ── socket ── driver ── codec ── inbox ────── RecvData
+//	                      │                chain ────── RecvOpen, RecvClose
+//	                      └── output ◄──── SendData, Send, SendMany, SendClose
+//
+//	slot: open ─────► closing ───────► ended ────────────────► free
+//	         decided     output written     socket closed, messages and
+//	         once        or given up        events taken
+//
+// The program never touches a socket, and a driver never waits for the
+// program: received messages go into the inbox, whose bound makes drivers stop
+// reading; opens and closes are chained through the slots; a send appends to
+// the connection's output and puts the connection on its driver's list.
+//
+// # Finding a connection
+//
+// The serial of an id, modulo the size of an index, is the place of its slot.
+// The slot holds the whole id, and whoever acts on it compares that first,
+// under the slot's lock: a stale id never finds a newer connection. An epoll
+// event carries the id as well. Sockets are closed at the end of a loop's
+// turn, so a descriptor's number does not come back while it may be meant.
+//
+// # Concurrency
+//
+// Every method of Transport and Conn may be called from any goroutine. The
+// locks, none of which is held across a system call that can wait:
+//
+//	slot.mu                      state, output and socket of one connection
+//	table.mu, inbox.mu, chain.mu,
+//	losses.mu, loop.mu           leaves: nothing is locked under them
+//
+// Under slot.mu only the codec, the source of ids and socket options are
+// called. A driver alone reads, writes and closes a socket; others set its
+// options under slot.mu, which the driver takes to give the socket up.
+package transport

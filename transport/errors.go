@@ -1,0 +1,46 @@
+package transport
+
+import (
+	"errors"
+
+	"flamingo/framing"
+)
+
+// Outcomes of sends and closes. They are told apart with errors.Is.
+var (
+	// ErrGone: the connection has ended, or is ending. Usual cause: the client
+	// left, or a SendClose came first. Not worth a retry.
+	ErrGone = errors.New("connection is gone")
+
+	// ErrBackpressure: the connection's output queue is full and its policy is
+	// to fail the sender. Usual cause: a client that reads too slowly. The
+	// message was not sent; a later try may succeed.
+	ErrBackpressure = errors.New("output queue is full")
+
+	// ErrExpired: the sender's context ended before any byte of the message
+	// was written, and the message was taken back.
+	ErrExpired = errors.New("expired before it was written")
+
+	// ErrUncertain: part of the message may have reached the client. Usual
+	// cause: the connection broke in the middle of a write.
+	ErrUncertain = errors.New("handed to the network, delivery unknown")
+
+	// ErrClosed: the transport is closed, or closing.
+	ErrClosed = errors.New("closed")
+)
+
+// Errors of use and of configuration.
+var (
+	// ErrBadOption: a setting is out of its range. The message names the
+	// option, its value and what is allowed.
+	ErrBadOption = errors.New("bad option")
+
+	// ErrNotStream: a Conn was used to read, to write or to set a deadline.
+	// Messages go through RecvData and SendData.
+	ErrNotStream = errors.New("a pipeline connection is not a stream: use RecvData and SendData")
+
+	// ErrUnsupported: this kind of socket, or this platform, has no such option.
+	ErrUnsupported = errors.New("socket option is not supported here")
+)
+
+func isTooLarge(err error) bool { return errors.Is(err, framing.ErrTooLarge) }

@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"flamingo/idspace"
+)
+
+// blockSize is how many bytes of messages share one allocation at most. A
+// program that keeps one short message keeps its block.
+const blockSize = 16 << 10
+
+// batchSize is how many messages go into the inbox at a time at most.
+const batchSize = 512
+
+// A partial is the beginning of a message whose rest has not arrived.
+type partial struct {
+	data []byte
+}
+
+// An intake turns what was read from sockets into messages in the inbox. It is
+// scratch memory of one goroutine.
+type intake struct {
+	t        *Transport
+	messages [][]byte // decoded, not yet copied
+	bytes    int      // their total length
+	batch    []Message
+}
+
+// feed takes data that connection i has received; the caller keeps data. It
+// returns how many messages went into the inbox. An error says that the client
+// broke the framing after these.
+func (in *intake) feed(s *slot, i uint32, data []byte) (messages int, err error) {
+	b := in.t.table.buffers(i)
+	s.bytesIn.Add(uint64(len(data)))
+	searched := 0
+	if b.in != nil {
+		searched = len(b.in.data)
+		b.in.data = append(b.in.data, data...)
+		data = b.in.data
+	}
+	codec := in.t.bound[s.listener].Codec
+	used := 0
+	for used < len(data) {
+		var msg []byte
+		var size int
+		if msg, size, err = codec.Decode(data[used:], searched); size == 0 || err != nil {
+			break
+		}
+		searched = 0
+		used += size
+		in.add(s, i, msg)
+		messages++
+	}
+	in.flush(s, i)
+	b.keep(data[used:])
+	return messages, err
+}
+
+// keep holds rest, the beginning of a message, until more of it arrives. A
+// connection in between messages holds no memory for its input.
+func (b *slotBuffers) keep(rest []byte) {
+	switch {
+	case len(rest) == 0:
+		b.in = nil
+	case b.in == nil || len(rest) < len(b.in.data):
+		b.in = &partial{data: append([]byte(nil), rest...)}
+	}
+}
+
+// add collects one message; a full batch goes into the inbox.
+func (in *intake) add(s *slot, i uint32, msg []byte) {
+	if len(in.messages) == batchSize || len(in.messages) > 0 && in.bytes+len(msg) > blockSize {
+		in.flush(s, i)
+	}
+	in.messages = append(in.messages, msg)
+	in.bytes += len(msg)
+}
+
+// flush copies the collected messages into one block and puts them into the
+// inbox.
+func (in *intake) flush(s *slot, i uint32) {
+	n := len(in.messages)
+	if n == 0 {
+		return
+	}
+	id := idspace.ID(s.id.Load())
+	block := make([]byte, 0, in.bytes)
+	for _, msg := range in.messages {
+		start := len(block)
+		block = append(block, msg...)
+		in.batch = append(in.batch, Message{ID: id, Data: block[start:len(block):len(block)], slot: i})
+	}
+	s.messagesIn.Add(uint64(n))
+	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
+	s.flags.And(^flagAnswered)
+	s.queued.Add(int32(n))
+	s.mu.Unlock()
+	if !in.t.inbox.put(in.batch) {
+		s.queued.Add(int32(-n))
+	}
+	clear(in.messages)
+	clear(in.batch)
+	in.messages, in.batch, in.bytes = in.messages[:0], in.batch[:0], 0
+}
+
+// reasonFor is why a connection ends whose input the codec refused.
+func reasonFor(err error) Reason {
+	if isTooLarge(err) {
+		return ReasonTooLarge
+	}
+	return ReasonProtocol
+}

@@ -1,0 +1,209 @@
+package transport
+
+import (
+	"errors"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// This file holds the transitions of a connection that every driver shares.
+// The driver of a connection calls them in this order: occupy; then, whenever
+// something happens, review, and do as the verdict says; end; release.
+
+// Bounds of the time after we have shut a connection for writing, in which
+// input is thrown away so that our close does not become a reset.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 1 << 20
+)
+
+// errFull: every slot is in use.
+var errFull = errors.New("connection limit reached")
+
+// occupy makes a fresh socket a connection, in slot i, which the driver has
+// taken from the table and may have given flags to begin with: it gets an id,
+// and its open event is queued. On an error the slot is given back.
+func (t *Transport) occupy(i uint32, listener, driver int, fd int32) (id idspace.ID, err error) {
+	s := t.table.at(i)
+	hold := holdSocket
+	if t.cfg.Ignore&IgnoreOpens == 0 {
+		hold |= holdOpen
+	}
+	s.mu.Lock()
+	s.fd, s.listener, s.driver = fd, uint16(listener), uint16(driver)
+	s.opened = time.Now().UnixNano()
+	s.lastActive.Store(t.tick())
+	s.flags.Or(hold)
+	for {
+		id, err = t.cfg.IDs.Next()
+		if err != nil {
+			s.clearLocked()
+			s.mu.Unlock()
+			t.put(i)
+			return 0, err
+		}
+		if t.table.publish(i, id) {
+			break
+		}
+	}
+	s.mu.Unlock()
+	t.totals.accepted.Add(1)
+	t.bound[listener].conns.Add(1)
+	if hold&holdOpen != 0 && !t.opens.put(i) {
+		t.unhold(s, i, holdOpen)
+	}
+	return id, nil
+}
+
+// condemnLocked decides that the connection ends, and why, unless that was
+// decided before. The caller holds the slot's mu.
+func (t *Transport) condemnLocked(s *slot, why Reason) bool {
+	if s.has(flagClosing | flagEnded) {
+		return false
+	}
+	f := flagClosing
+	if why.abrupt() {
+		f |= flagAbort
+	}
+	if why == ReasonSent || t.cfg.Ignore&IgnoreCloses != 0 {
+		f |= flagSilent
+	}
+	s.reason = why
+	s.flags.Or(f)
+	return true
+}
+
+// A verdict is what a driver has to do about a connection.
+type verdict uint8
+
+const (
+	verdictStay      verdict = iota // nothing; it lives, or has ended
+	verdictHalfClose                // give the client HalfClose for an answer
+	verdictFlush                    // write what is queued, within CloseTimeout
+	verdictFinish                   // end it
+)
+
+// reviewLocked decides what becomes of a connection. It is called by the
+// driver, with the slot's mu held, after anything that may change the answer.
+func (t *Transport) reviewLocked(s *slot) verdict {
+	f := s.flags.Load()
+	if f&flagEnded != 0 {
+		return verdictStay
+	}
+	if f&flagClosing == 0 {
+		if f&flagEOF == 0 || s.queued.Load() > 0 {
+			return verdictStay
+		}
+		if !answeredLocked(s) {
+			return verdictHalfClose
+		}
+		t.condemnLocked(s, ReasonClient)
+		f = s.flags.Load()
+	}
+	if f&flagAbort != 0 || s.outBytes == 0 {
+		return verdictFinish
+	}
+	return verdictFlush
+}
+
+// answeredLocked reports whether a client that ended its input has had its
+// answers: it asked nothing; or something was sent to it after its last
+// message was taken, and it was sent as many messages as it sent. Without the
+// latter, of two workers that answer two messages the slower one would find
+// the connection gone (ADR 4).
+func answeredLocked(s *slot) bool {
+	in := s.messagesIn.Load()
+	return in == 0 || s.has(flagAnswered) && s.messagesOut.Load() >= in
+}
+
+// end makes the id gone for good: what is not written is lost and accounted
+// for, and the end is reported once the last message was taken.
+func (t *Transport) end(s *slot, i uint32) {
+	b := t.table.buffers(i)
+	s.mu.Lock()
+	var lost loss
+	if out := b.out; out != nil {
+		lost = out.dropLocked()
+		b.out, s.outBytes = nil, 0
+		outputs.Put(out)
+	}
+	if b.in != nil {
+		b.in = nil
+		t.totals.partials.Add(1)
+	}
+	if !s.has(flagSilent) {
+		s.flags.Or(holdClose)
+	}
+	s.flags.Or(flagEnded)
+	id, why := idspace.ID(s.id.Load()), s.reason
+	s.mu.Unlock()
+	t.totals.closed[why].Add(1)
+	t.losses.add(id, lost)
+	t.settle(s, i, id)
+}
+
+// settle does what waits for the last message of a connection to be done with:
+// the report of its end, the freeing of its slot, or the answer to its EOF.
+func (t *Transport) settle(s *slot, i uint32, id idspace.ID) {
+	s.mu.Lock()
+	if s.id.Load() != uint64(id) || s.queued.Load() != 0 {
+		s.mu.Unlock()
+		return
+	}
+	attend := !s.has(flagEnded) && t.dirtyLocked(s)
+	report := s.has(holdClose) && !s.has(flagReported)
+	if report {
+		s.flags.Or(flagReported)
+	}
+	freed := t.table.retireLocked(s, i)
+	driver := s.driver
+	s.mu.Unlock()
+	switch {
+	case attend:
+		t.drivers[driver].attend(i)
+	case report:
+		if !t.closes.put(i) {
+			t.unhold(s, i, holdClose)
+		}
+	case freed:
+		t.put(i)
+	}
+}
+
+// dirtyLocked claims the right to put the connection on its driver's list. The
+// caller holds the slot's mu, and calls attend once it has unlocked it.
+func (t *Transport) dirtyLocked(s *slot) bool {
+	if s.has(holdDirty) {
+		return false
+	}
+	s.flags.Or(holdDirty)
+	return true
+}
+
+// unhold says that the slot is no longer used for what f stands for.
+func (t *Transport) unhold(s *slot, i uint32, f slotFlag) {
+	s.mu.Lock()
+	s.flags.And(^f)
+	freed := t.table.retireLocked(s, i)
+	s.mu.Unlock()
+	if freed {
+		t.put(i)
+	}
+}
+
+// put gives a cleared slot back and tells who waits for one.
+func (t *Transport) put(i uint32) {
+	t.table.put(i)
+	if t.closing.Load() && t.table.live.Load() == 0 {
+		select {
+		case t.emptied <- struct{}{}:
+		default:
+		}
+	}
+	for _, l := range t.bound {
+		if l.paused.Load() {
+			t.drivers[l.driver].wake()
+		}
+	}
+}

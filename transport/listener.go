@@ -1,0 +1,237 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"flamingo/framing"
+)
+
+// A Listener says where and how clients connect. ParseListener makes one from
+// its textual form.
+type Listener struct {
+	// Network is "tcp", "tcp4", "tcp6" or "unix".
+	Network string
+
+	// Address is host:port, or the path of a Unix socket. A leftover socket
+	// file that nobody listens on is replaced.
+	Address string
+
+	// Codec frames the messages. Required.
+	Codec framing.Codec
+
+	// MaxConns bounds the connections of this listener. Zero means no bound
+	// of its own.
+	MaxConns int
+
+	// Backlog is the length of the kernel's queue of connections not yet
+	// accepted. Zero means the system's maximum.
+	Backlog int
+
+	// ReusePort lets several processes listen on one port; the kernel spreads
+	// connections over them. Linux only.
+	ReusePort bool
+
+	// KeepAlive is how long a silent TCP connection waits for its first probe
+	// and then between probes. Zero means 15 s; negative turns probes off.
+	KeepAlive time.Duration
+
+	// UserTimeout ends a TCP connection whose sent bytes stay unacknowledged
+	// for so long. Zero means the system's default. Linux only.
+	UserTimeout time.Duration
+
+	// Delay lets the kernel hold back small segments (Nagle's algorithm).
+	Delay bool
+
+	// ReadBuffer and WriteBuffer are the kernel's buffer sizes in bytes.
+	// Zero means the system's default.
+	ReadBuffer, WriteBuffer int
+}
+
+// DefaultKeepAlive is how long a silent TCP connection waits for its first probe.
+const DefaultKeepAlive = 15 * time.Second
+
+// String returns the listener as scheme and address, without its options.
+func (l *Listener) String() string { return l.Network + "://" + l.Address }
+
+func (l *Listener) validate() error {
+	var faults []error
+	bad := func(option string, value any, allowed string) {
+		faults = append(faults, fmt.Errorf("%w: %s %v: allowed is %s", ErrBadOption, option, value, allowed))
+	}
+	switch l.Network {
+	case "tcp", "tcp4", "tcp6":
+		if _, _, err := net.SplitHostPort(l.Address); err != nil {
+			bad("address", strconv.Quote(l.Address), "host:port, such as :4100 or 127.0.0.1:0")
+		}
+	case "unix":
+		if l.Address == "" {
+			bad("address", `""`, "the path of a socket")
+		}
+	default:
+		bad("network", strconv.Quote(l.Network), "tcp, tcp4, tcp6, unix")
+	}
+	if l.Codec == nil {
+		bad("framing", "(none)", "a codec")
+	}
+	if l.MaxConns < 0 || l.MaxConns > MaxConnsLimit {
+		bad("max-conns", l.MaxConns, fmt.Sprintf("0 to %d", MaxConnsLimit))
+	}
+	if l.Backlog < 0 || l.Backlog > 1<<16 {
+		bad("backlog", l.Backlog, "0 to 65536")
+	}
+	if l.KeepAlive > time.Hour*9 || (l.KeepAlive > 0 && l.KeepAlive < time.Second) {
+		bad("keep-alive", l.KeepAlive, "1s to 9h, or negative for none")
+	}
+	if l.UserTimeout < 0 || l.UserTimeout > 24*time.Hour || (l.UserTimeout > 0 && l.UserTimeout < time.Millisecond) {
+		bad("user-timeout", l.UserTimeout, "0 or 1ms to 24h")
+	}
+	if l.ReadBuffer < 0 || l.ReadBuffer > 1<<30 {
+		bad("read-buffer", l.ReadBuffer, "0 to 1073741824")
+	}
+	if l.WriteBuffer < 0 || l.WriteBuffer > 1<<30 {
+		bad("write-buffer", l.WriteBuffer, "0 to 1073741824")
+	}
+	if l.Network == "unix" && (l.ReusePort || l.UserTimeout != 0) {
+		bad("reuse-port and user-timeout", l.Network, "tcp")
+	}
+	return errors.Join(faults...)
+}
+
+func (l Listener) withDefaults() Listener {
+	if l.KeepAlive == 0 {
+		l.KeepAlive = DefaultKeepAlive
+	}
+	return l
+}
+
+// ListenerOptions are the query parameters that ParseListener takes beside
+// those of the framing.
+var listenerOptions = []string{
+	"framing", "max-conns", "backlog", "reuse-port", "keep-alive", "user-timeout", "delay", "read-buffer", "write-buffer",
+}
+
+// ParseListener reads the textual form of a listener, such as
+// tcp://:4100?framing=line&max-conns=10000 or unix:///run/app.sock. Options are
+// query parameters; framing's own (framing.Options) stand beside the
+// listener's. fallback frames the messages of a listener that names no framing.
+// All faults are reported at once; they match ErrBadOption of this package or
+// of framing.
+func ParseListener(text string, fallback framing.Codec) (Listener, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" {
+		return Listener{}, fmt.Errorf("%w: listener %q: allowed is tcp://HOST:PORT?OPTION=VALUE or unix:///PATH", ErrBadOption, text)
+	}
+	l := Listener{Network: u.Scheme, Address: u.Host}
+	if u.Scheme == "unix" {
+		l.Address = u.Host + u.Path
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Listener{}, fmt.Errorf("%w: listener %q: %w", ErrBadOption, text, err)
+	}
+	faults := []error{checkOptionNames(query)}
+	if u.User != nil || u.Fragment != "" || u.Scheme != "unix" && strings.Trim(u.Path, "/") != "" {
+		faults = append(faults, fmt.Errorf("%w: listener %q: beside address and options nothing is allowed; # is written %%23, @ is %%40",
+			ErrBadOption, text))
+	}
+	o := optionReader{values: query}
+	l.MaxConns = o.integer("max-conns")
+	l.Backlog = o.integer("backlog")
+	l.ReadBuffer = o.integer("read-buffer")
+	l.WriteBuffer = o.integer("write-buffer")
+	l.ReusePort = o.boolean("reuse-port")
+	l.Delay = o.boolean("delay")
+	l.KeepAlive = o.duration("keep-alive")
+	l.UserTimeout = o.duration("user-timeout")
+	faults = append(faults, o.faults...)
+
+	if l.Codec, err = codecOf(query, fallback); err != nil {
+		faults = append(faults, err)
+		l.Codec = fallback
+	}
+	faults = append(faults, l.validate())
+	if err := errors.Join(faults...); err != nil {
+		return Listener{}, fmt.Errorf("listener %q: %w", text, err)
+	}
+	return l, nil
+}
+
+// codecOf returns the framing that the options name, or fallback if they name
+// none.
+func codecOf(query url.Values, fallback framing.Codec) (framing.Codec, error) {
+	if query.Has("framing") {
+		return framing.Parse(query.Get("framing"), query)
+	}
+	for _, name := range framing.Options() {
+		if query.Has(name) {
+			return nil, fmt.Errorf("%w: %s %q: allowed only beside framing", ErrBadOption, name, query.Get(name))
+		}
+	}
+	return fallback, nil
+}
+
+func checkOptionNames(query url.Values) error {
+	var faults []error
+	allowed := append(slices.Clone(listenerOptions), framing.Options()...)
+	for name, values := range query {
+		if !slices.Contains(allowed, name) {
+			slices.Sort(allowed)
+			faults = append(faults, fmt.Errorf("%w: unknown listener option %q: allowed are %s",
+				ErrBadOption, name, strings.Join(slices.Compact(allowed), ", ")))
+		}
+		if len(values) > 1 {
+			faults = append(faults, fmt.Errorf("%w: listener option %s given %d times: allowed is once", ErrBadOption, name, len(values)))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// An optionReader reads typed query parameters and collects the faults.
+type optionReader struct {
+	values url.Values
+	faults []error
+}
+
+func (o *optionReader) fault(name, allowed string) {
+	o.faults = append(o.faults, fmt.Errorf("%w: %s %q: allowed is %s", ErrBadOption, name, o.values.Get(name), allowed))
+}
+
+func (o *optionReader) integer(name string) int {
+	if !o.values.Has(name) {
+		return 0
+	}
+	n, err := strconv.Atoi(o.values.Get(name))
+	if err != nil {
+		o.fault(name, "a whole number")
+	}
+	return n
+}
+
+func (o *optionReader) boolean(name string) bool {
+	if !o.values.Has(name) {
+		return false
+	}
+	b, err := strconv.ParseBool(o.values.Get(name))
+	if err != nil {
+		o.fault(name, "true or false")
+	}
+	return b
+}
+
+func (o *optionReader) duration(name string) time.Duration {
+	if !o.values.Has(name) {
+		return 0
+	}
+	d, err := time.ParseDuration(o.values.Get(name))
+	if err != nil {
+		o.fault(name, "a duration such as 15s")
+	}
+	return d
+}

@@ -1,0 +1,107 @@
+package transport
+
+import (
+	"sync"
+
+	"flamingo/idspace"
+)
+
+// lossesLimit bounds the notices that wait to be taken. A notice covers all
+// messages of one connection that share an outcome. When it is reached the
+// newest notices are dropped and counted.
+const lossesLimit = 4096
+
+// A loss is what was accepted for a connection and will not, or not surely,
+// arrive: numbers of messages.
+type loss struct {
+	gone      int // no byte was written before the connection ended
+	uncertain int // written in part when the connection ended
+	full      int // dropped by SlowDropNewest
+}
+
+// Undelivered tells of messages that SendData or SendMany accepted and that
+// were not delivered after all.
+type Undelivered struct {
+	ID      idspace.ID
+	Outcome error // ErrGone, ErrUncertain or ErrBackpressure
+	Count   int   // messages, at least 1
+}
+
+// losses is the queue of notices about undelivered messages.
+type losses struct {
+	mu       sync.Mutex
+	notices  []Undelivered // guarded by mu
+	closed   bool          // guarded by mu
+	messages uint64        // guarded by mu: lost in all
+	dropped  uint64        // guarded by mu: notices that found no room
+	arrived  sync.Cond
+}
+
+func newLosses() *losses {
+	q := &losses{}
+	q.arrived.L = &q.mu
+	return q
+}
+
+func (q *losses) add(id idspace.ID, l loss) {
+	if l == (loss{}) {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.addLocked(Undelivered{id, ErrGone, l.gone})
+	q.addLocked(Undelivered{id, ErrUncertain, l.uncertain})
+	q.addLocked(Undelivered{id, ErrBackpressure, l.full})
+}
+
+func (q *losses) addLocked(u Undelivered) {
+	if u.Count == 0 {
+		return
+	}
+	q.messages += uint64(u.Count)
+	if n := len(q.notices); n > 0 && q.notices[n-1].ID == u.ID && q.notices[n-1].Outcome == u.Outcome {
+		q.notices[n-1].Count += u.Count
+		return
+	}
+	if len(q.notices) == lossesLimit {
+		q.dropped++
+		return
+	}
+	q.notices = append(q.notices, u)
+	q.arrived.Signal()
+}
+
+func (q *losses) take() (u Undelivered, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.notices) == 0 {
+		if q.closed {
+			return Undelivered{}, false
+		}
+		q.arrived.Wait()
+	}
+	u = q.notices[0]
+	q.notices = q.notices[1:]
+	if len(q.notices) == 0 {
+		q.notices = nil
+	}
+	return u, true
+}
+
+func (q *losses) counts() (messages, dropped uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.messages, q.dropped
+}
+
+func (q *losses) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.arrived.Broadcast()
+}
+
+// RecvUndelivered waits for the next notice about messages that were accepted
+// and not delivered. ok is false once the transport is closed and every notice
+// was taken.
+func (t *Transport) RecvUndelivered() (u Undelivered, ok bool) { return t.losses.take() }

@@ -1,0 +1,196 @@
+package transport
+
+import (
+	"sort"
+	"sync"
+)
+
+// Sizes of the chunks that collect output. The first of a connection is small,
+// since most connections are sent one short message at a time; a connection
+// that falls behind gets larger ones.
+const (
+	smallChunk = 4 << 10
+	largeChunk = 64 << 10
+)
+
+// shareAbove is the length in bytes from which a message sent to many is
+// shared by their chunks instead of being copied into each.
+const shareAbove = 512
+
+// A chunk is a run of framed messages on its way to one client.
+type chunk struct {
+	data   []byte
+	ends   []uint32 // where each message in data ends
+	sealed bool     // nothing is appended: shared payload, or somebody waits for it
+	ticket *ticket  // somebody waits for the outcome, or nil
+	next   *chunk
+}
+
+// A ticket is held by a sender that waits for the outcome of one message.
+type ticket struct {
+	done chan error // receives the outcome once; capacity 1, never closed
+}
+
+// An output is what one connection was sent and has not written. Senders
+// append to the list waiting; the driver moves that list to writing and works
+// on it without the lock.
+type output struct {
+	waiting, last *chunk // guarded by the slot's mu
+
+	// Owned by the driver.
+	writing *chunk
+	written int // bytes of writing that are out
+}
+
+var (
+	outputs = sync.Pool{New: func() any { return new(output) }}
+	smalls  = sync.Pool{New: func() any { return &chunk{data: make([]byte, 0, smallChunk)} }}
+	larges  = sync.Pool{New: func() any { return &chunk{data: make([]byte, 0, largeChunk)} }}
+)
+
+// room returns the chunk to append a framed message of about size bytes to.
+func (o *output) room(size int) *chunk {
+	if c := o.last; c != nil && !c.sealed && len(c.data)+size <= cap(c.data) {
+		return c
+	}
+	var c *chunk
+	switch {
+	case size <= smallChunk && o.waiting == nil:
+		c = smalls.Get().(*chunk)
+	case size <= largeChunk:
+		c = larges.Get().(*chunk)
+	default:
+		c = &chunk{data: make([]byte, 0, size)}
+	}
+	o.push(c)
+	return c
+}
+
+func (o *output) push(c *chunk) {
+	if o.last == nil {
+		o.waiting = c
+	} else {
+		o.last.next = c
+	}
+	o.last = c
+}
+
+// withdraw takes c, which nobody has begun to write, out of the list waiting.
+// It reports whether c was there.
+func (o *output) withdraw(c *chunk) bool {
+	var before *chunk
+	for at := &o.waiting; *at != nil; at = &(*at).next {
+		if *at == c {
+			*at = c.next
+			if o.last == c {
+				o.last = before
+			}
+			return true
+		}
+		before = *at
+	}
+	return false
+}
+
+// takeLocked moves what is waiting behind what is being written. It reports
+// whether there was something.
+func (o *output) takeLocked() bool {
+	if o.waiting == nil {
+		return false
+	}
+	end := &o.writing
+	for *end != nil {
+		end = &(*end).next
+	}
+	*end = o.waiting
+	o.waiting, o.last = nil, nil
+	return true
+}
+
+// putBackLocked returns what nobody has begun to write to the list waiting,
+// from where it can be withdrawn. It is called by the driver.
+func (o *output) putBackLocked() {
+	rest := o.writing
+	if rest != nil && o.written > 0 {
+		rest, o.writing.next = o.writing.next, nil
+	} else {
+		o.writing = nil
+	}
+	if rest == nil {
+		return
+	}
+	end := rest
+	for end.next != nil {
+		end = end.next
+	}
+	end.next = o.waiting
+	if o.waiting == nil {
+		o.last = end
+	}
+	o.waiting = rest
+}
+
+// wrote notes that n further bytes are out: it frees the chunks they complete,
+// tells who waited for them and returns how many messages they held.
+func (o *output) wrote(n int) (messages int) {
+	o.written += n
+	for o.writing != nil && o.written >= len(o.writing.data) {
+		c := o.writing
+		o.writing, o.written = c.next, o.written-len(c.data)
+		messages += len(c.ends)
+		c.tell(nil)
+		c.recycle()
+	}
+	return messages
+}
+
+// idleLocked reports whether nothing is left to write. It is called by the
+// driver.
+func (o *output) idleLocked() bool { return o.waiting == nil && o.writing == nil }
+
+// dropLocked gives up everything that is not written. It is called by the
+// driver, with the slot's mu held.
+func (o *output) dropLocked() (lost loss) {
+	o.takeLocked()
+	for c := o.writing; c != nil; c = o.writing {
+		whole := sort.Search(len(c.ends), func(i int) bool { return int(c.ends[i]) > o.written })
+		rest := len(c.ends) - whole
+		outcome := ErrGone
+		if rest > 0 && o.written > 0 && (whole == 0 || int(c.ends[whole-1]) < o.written) {
+			lost.uncertain++
+			rest--
+			outcome = ErrUncertain
+		}
+		if c.ticket == nil {
+			lost.gone += rest
+		} else if outcome == ErrUncertain {
+			lost.uncertain-- // the sender who waits is told, nobody else
+		}
+		c.tell(outcome)
+		o.writing, o.written = c.next, 0
+		c.recycle()
+	}
+	return lost
+}
+
+func (c *chunk) tell(outcome error) {
+	if c.ticket != nil {
+		c.ticket.done <- outcome
+	}
+}
+
+// recycle keeps the chunk's memory for another one, if it is of a usual size
+// and nobody else refers to it.
+func (c *chunk) recycle() {
+	size := cap(c.data)
+	if c.sealed {
+		return
+	}
+	*c = chunk{data: c.data[:0], ends: c.ends[:0]}
+	switch size {
+	case smallChunk:
+		smalls.Put(c)
+	case largeChunk:
+		larges.Put(c)
+	}
+}

@@ -1,0 +1,47 @@
+package transport
+
+// writePiece is how many bytes a writer hands to one call at most. The queue
+// of a connection shrinks, and senders learn of it, when a call has returned.
+const writePiece = 64 << 10
+
+// buffersPerWrite is how many chunks one call takes at most.
+const buffersPerWrite = 64
+
+// write writes out, waiting for the client as long as nobody interrupts. It
+// reports false if the connection is broken.
+func (c *portableConn) write(out *output) bool {
+	for out.writing != nil && !c.s.has(flagAbort) {
+		if out.written == len(out.writing.data) { // messages may be empty
+			c.d.traffic.out(out.wrote(0), 0)
+			continue
+		}
+		n, err := c.writeOnce(out)
+		if n > 0 {
+			c.d.traffic.out(out.wrote(n), n)
+			c.s.mu.Lock()
+			c.s.outBytes -= int32(n)
+			c.s.mu.Unlock()
+		}
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *portableConn) writeOnce(out *output) (int, error) {
+	first := out.writing.data[out.written:]
+	if out.writing.next == nil || len(first) >= writePiece {
+		return c.nc.Write(first[:min(len(first), writePiece)])
+	}
+	size := len(first)
+	list := append(c.buffers[:0], first)
+	for ch := out.writing.next; ch != nil && len(list) < buffersPerWrite && size+len(ch.data) <= writePiece; ch = ch.next {
+		list = append(list, ch.data)
+		size += len(ch.data)
+	}
+	c.buffers = list
+	n, err := list.WriteTo(c.nc) // consumes list, and forgets what is written
+	clear(c.buffers)
+	return int(n), err
+}

@@ -1,0 +1,41 @@
+package transport
+
+// Reason is why a connection ended. The first cause decides it, once.
+// Values are append-only: they are counted and shown by name.
+type Reason uint8
+
+const (
+	ReasonNone     Reason = iota // still open
+	ReasonSent                   // SendClose on this node
+	ReasonClient                 // the client closed its end
+	ReasonError                  // the network failed, or the client reset the connection
+	ReasonIdle                   // nothing received and nothing sent for ActivityTimeout
+	ReasonSlow                   // the client let its output queue overflow
+	ReasonTooLarge               // the client sent a message over the limit
+	ReasonProtocol               // the client broke the listener's framing
+	ReasonShutdown               // this node is closing
+	ReasonRemote                 // SendClose on another node
+	reasonCount
+)
+
+var reasonNames = [reasonCount]string{
+	"open", "sent", "client", "error", "idle", "slow", "too-large", "protocol", "shutdown", "remote",
+}
+
+// String returns the reason's name as it stands in logs and metrics.
+func (r Reason) String() string {
+	if r < reasonCount {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// abrupt reports whether the connection ends without writing what is queued.
+func (r Reason) abrupt() bool {
+	switch r {
+	case ReasonError, ReasonIdle, ReasonSlow:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,270 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+
+	"flamingo/framing"
+	"flamingo/idspace"
+)
+
+// SendData queues msg for connection id. It never waits. It returns nil once
+// the message is accepted; ErrGone, ErrBackpressure, ErrClosed, or an error of
+// the listener's framing. msg is copied.
+func (t *Transport) SendData(id idspace.ID, msg []byte) error {
+	s, i := t.table.find(id)
+	if s == nil {
+		return t.missing()
+	}
+	b := t.table.buffers(i)
+	s.mu.Lock()
+	attend, err := t.appendLocked(s, b, id, t.codecLocked(s), msg)
+	return t.sent(s, i, id, attend, err)
+}
+
+// sent unlocks the slot after a send, tells the driver if need be, and returns
+// the outcome of a send that does not wait for one.
+func (t *Transport) sent(s *slot, i uint32, id idspace.ID, attend bool, err error) error {
+	driver := s.driver
+	s.mu.Unlock()
+	if attend {
+		t.drivers[driver].attend(i)
+	}
+	if err == errDropped {
+		t.losses.add(id, loss{full: 1})
+		return nil
+	}
+	return err
+}
+
+// errDropped: SlowDropNewest has dropped the message. To a sender that waits
+// for the outcome it is ErrBackpressure, to others it is nil and a loss.
+var errDropped = fmt.Errorf("%w: message dropped", ErrBackpressure)
+
+// missing is the outcome of a send to an id that no connection has.
+func (t *Transport) missing() error {
+	if t.closing.Load() {
+		return ErrClosed
+	}
+	return ErrGone
+}
+
+func (t *Transport) codecLocked(s *slot) framing.Codec { return t.bound[s.listener].Codec }
+
+// appendLocked frames msg behind the output of connection id and applies the
+// bound. attend says that the driver is to be told. The caller holds the
+// slot's mu.
+func (t *Transport) appendLocked(s *slot, b *slotBuffers, id idspace.ID, codec framing.Codec, msg []byte) (attend bool, err error) {
+	if !s.isOpenLocked(id, !t.table.unguarded) {
+		return false, t.missing()
+	}
+	if b.out == nil {
+		b.out = outputs.Get().(*output)
+	}
+	c := b.out.room(len(msg) + framingRoom)
+	before := len(c.data)
+	data, err := codec.Encode(c.data, msg)
+	if err != nil {
+		return false, err
+	}
+	added := len(data) - before
+	if s.outBytes > 0 && int(s.outBytes)+added > t.cfg.OutputBytes {
+		return t.overflowLocked(s)
+	}
+	c.data = data
+	c.ends = append(c.ends, uint32(len(data)))
+	return t.acceptedLocked(s, added), nil
+}
+
+// framingRoom is what most framings add to a message, in bytes. A framing that
+// adds more costs a reallocation.
+const framingRoom = 16
+
+// acceptedLocked accounts for a message of size bytes that was put into the
+// output. It reports whether the driver is to be told.
+func (t *Transport) acceptedLocked(s *slot, size int) (attend bool) {
+	s.outBytes += int32(size)
+	s.messagesOut.Add(1)
+	s.bytesOut.Add(uint64(size))
+	f := s.flags.Load()
+	if f&flagAnswered == 0 && s.queued.Load() == 0 {
+		s.flags.Or(flagAnswered)
+	}
+	if f&flagBlocked != 0 { // the driver waits for the kernel, not for us
+		s.flags.Or(flagTouched)
+		return false
+	}
+	return t.dirtyLocked(s)
+}
+
+// overflowLocked applies the policy for slow clients to a message that was not
+// accepted.
+func (t *Transport) overflowLocked(s *slot) (attend bool, err error) {
+	switch t.cfg.Slow {
+	case SlowDropNewest:
+		t.totals.dropped.Add(1)
+		return false, errDropped
+	case SlowFailSender:
+		t.totals.refused.Add(1)
+		return false, ErrBackpressure
+	default:
+		t.condemnLocked(s, ReasonSlow)
+		return t.dirtyLocked(s), ErrGone
+	}
+}
+
+// Send queues msg for connection id and waits until it is written to the
+// socket, or until ctx is done. Then it takes the message back and returns
+// ErrExpired if nothing of it was written, else ErrUncertain. If the
+// connection ends first, it returns ErrGone or ErrUncertain.
+func (t *Transport) Send(ctx context.Context, id idspace.ID, msg []byte) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
+	}
+	s, i := t.table.find(id)
+	if s == nil {
+		return t.missing()
+	}
+	c := &chunk{sealed: true, ticket: &ticket{done: make(chan error, 1)}}
+	if err := t.sendChunk(s, i, id, c, msg); err != nil {
+		return err
+	}
+	select {
+	case outcome := <-c.ticket.done:
+		return outcome
+	case <-ctx.Done():
+		return t.takeBack(ctx, s, i, id, c)
+	}
+}
+
+// sendChunk frames msg into c and queues it.
+func (t *Transport) sendChunk(s *slot, i uint32, id idspace.ID, c *chunk, msg []byte) (err error) {
+	b := t.table.buffers(i)
+	s.mu.Lock()
+	attend := false
+	if !s.isOpenLocked(id, !t.table.unguarded) {
+		err = t.missing()
+	} else if c.data, err = t.codecLocked(s).Encode(nil, msg); err == nil {
+		attend, err = t.pushLocked(s, b, c)
+	}
+	driver := s.driver
+	s.mu.Unlock()
+	if attend {
+		t.drivers[driver].attend(i)
+	}
+	return err
+}
+
+// pushLocked queues a chunk that holds one framed message. The caller holds
+// the slot's mu and knows that the connection is open.
+func (t *Transport) pushLocked(s *slot, b *slotBuffers, c *chunk) (attend bool, err error) {
+	if s.outBytes > 0 && int(s.outBytes)+len(c.data) > t.cfg.OutputBytes {
+		return t.overflowLocked(s)
+	}
+	if b.out == nil {
+		b.out = outputs.Get().(*output)
+	}
+	c.ends = append(c.ends, uint32(len(c.data)))
+	b.out.push(c)
+	return t.acceptedLocked(s, len(c.data)), nil
+}
+
+// takeBack withdraws a message whose sender waits no longer.
+func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.ID, c *chunk) error {
+	s.mu.Lock()
+	b := t.table.buffers(i)
+	withdrawn := s.id.Load() == uint64(id) && b.out != nil && b.out.withdraw(c)
+	if withdrawn {
+		s.outBytes -= int32(len(c.data))
+		s.messagesOut.Add(^uint64(0))
+		s.bytesOut.Add(-uint64(len(c.data)))
+	}
+	attend := withdrawn && s.has(flagClosing) && t.dirtyLocked(s) // its end may have waited for this alone
+	driver := s.driver
+	s.mu.Unlock()
+	if attend {
+		t.drivers[driver].attend(i)
+	}
+	if withdrawn {
+		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
+	}
+	select {
+	case outcome := <-c.ticket.done: // it was decided in this moment
+		return outcome
+	default:
+		return fmt.Errorf("%w: %w", ErrUncertain, context.Cause(ctx))
+	}
+}
+
+// SendMany queues msg for each of ids. results[k] is the outcome for ids[k], as
+// SendData would return it; the two slices have one length. msg is framed once
+// for each codec among the listeners, and above 512 bytes the connections
+// share that one copy.
+func (t *Transport) SendMany(ids []idspace.ID, msg []byte, results []error) {
+	framed := make(map[uint16]framedMessage, len(t.bound))
+	for k, id := range ids {
+		results[k] = t.sendFramed(id, msg, framed)
+	}
+}
+
+type framedMessage struct {
+	data []byte
+	err  error
+}
+
+func (t *Transport) sendFramed(id idspace.ID, msg []byte, framed map[uint16]framedMessage) error {
+	s, i := t.table.find(id)
+	if s == nil {
+		return t.missing()
+	}
+	b := t.table.buffers(i)
+	s.mu.Lock()
+	attend, err := t.sendFramedLocked(s, b, id, msg, framed)
+	return t.sent(s, i, id, attend, err)
+}
+
+func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, msg []byte, framed map[uint16]framedMessage) (attend bool, err error) {
+	if !s.isOpenLocked(id, !t.table.unguarded) {
+		return false, t.missing()
+	}
+	f, ok := framed[s.listener]
+	if !ok {
+		f.data, f.err = t.codecLocked(s).Encode(nil, msg)
+		framed[s.listener] = f
+	}
+	if f.err != nil {
+		return false, f.err
+	}
+	if len(f.data) > shareAbove {
+		return t.pushLocked(s, b, &chunk{data: f.data, sealed: true})
+	}
+	return t.appendLocked(s, b, id, asIs{}, f.data)
+}
+
+// asIs is the codec of a message that is framed already.
+type asIs struct{ framing.Codec }
+
+func (asIs) Encode(dst, msg []byte) ([]byte, error) { return append(dst, msg...), nil }
+
+// SendClose ends connection id once what was accepted for it before is
+// written. It never waits. ErrGone says that something else ended it first.
+// why is ReasonSent, whose end is not reported, or ReasonRemote.
+func (t *Transport) SendClose(id idspace.ID, why Reason) error {
+	s, i := t.table.find(id)
+	if s == nil {
+		return t.missing()
+	}
+	s.mu.Lock()
+	if !s.isOpenLocked(id, !t.table.unguarded) {
+		s.mu.Unlock()
+		return t.missing()
+	}
+	t.condemnLocked(s, why)
+	attend := t.dirtyLocked(s)
+	driver := s.driver
+	s.mu.Unlock()
+	if attend {
+		t.drivers[driver].attend(i)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"flamingo/idspace"
+)
+
+// A slot is the record of one connection. Slots live in slabs without a
+// pointer in them, so a garbage collection does not visit them; what needs
+// pointers stands in slotBuffers, and only while bytes wait.
+//
+// A slot that is not free belongs to one driver, which alone touches the
+// socket. Its state moves one way: open, closing (no more sends, output still
+// flows), ended (the id is gone for everybody), free.
+type slot struct {
+	id     atomic.Uint64 // the whole id, which is the guard; 0 while free
+	flags  atomic.Uint32 // slotFlag bits
+	queued atomic.Int32  // messages received and not yet done with
+
+	mu       sync.Mutex // orders senders, the driver and whoever reads the counters
+	fd       int32      // guarded by mu; -1 without a socket. Read, written and closed by the driver alone
+	outBytes int32      // guarded by mu: accepted and not yet written
+	driver   uint16     // immutable while not free
+	listener uint16     // immutable while not free
+	reason   Reason     // guarded by mu
+
+	openNext  uint32 // guarded by the open chain's lock
+	closeNext uint32 // guarded by the close chain's lock
+
+	lastActive atomic.Uint32 // wheel ticks; written by the driver, read anywhere
+
+	// Owned by the driver.
+	wheelLink
+	discarded uint32 // bytes thrown away since the socket was shut for writing
+
+	opened int64 // immutable while not free; Unix nanoseconds
+
+	// Written by the driver (in) and under mu (out), read anywhere.
+	messagesIn, bytesIn   atomic.Uint64
+	messagesOut, bytesOut atomic.Uint64
+}
+
+// slotBuffers holds what a connection needs only while bytes wait.
+type slotBuffers struct {
+	in  *partial // owned by the driver: the beginning of a message
+	out *output  // guarded by the slot's mu
+}
+
+type slotFlag = uint32
+
+const (
+	flagEOF       slotFlag = 1 << iota // the client ended its input
+	flagAnswered                       // something was sent after the last message was taken
+	flagTouched                        // a send came while output was waiting
+	flagBlocked                        // the kernel takes no more output for the time being
+	flagClosing                        // no more sends; output is written, then the connection ends
+	flagAbort                          // output is not waited for
+	flagEnded                          // the id is gone
+	flagLinger                         // shut for writing, input is thrown away until the client ends
+	flagSilent                         // the end is not reported
+	flagReported                       // the end is in the chain of closes
+	flagHalfClose                      // the time a half-closed client may wait is running
+	flagFlushing                       // the time for the last output is running
+	flagPaused                         // the client's input waits for room in the inbox
+	flagReadEnd                        // unread input has an end that is not announced again
+	flagNew                            // the driver has not begun to serve it
+
+	// While one of these is set the slot is in use by someone and is not freed.
+	holdSocket // the driver has a socket
+	holdOpen   // in the chain of opens
+	holdClose  // in the chain of closes, or about to be
+	holdDirty  // in its driver's list of connections to attend to
+	holdReady  // in its driver's list of connections with unread input
+
+	holdAny = holdSocket | holdOpen | holdClose | holdDirty | holdReady
+)
+
+func (s *slot) has(f slotFlag) bool { return s.flags.Load()&f != 0 }
+
+// isOpenLocked reports whether the slot still is the connection id and takes
+// sends. The caller holds mu.
+func (s *slot) isOpenLocked(id idspace.ID, guarded bool) bool {
+	return (s.id.Load() == uint64(id) || !guarded) && !s.has(flagClosing|flagEnded)
+}
+
+// isFreeLocked reports whether the connection has ended and nobody uses the
+// slot any more. The caller holds mu.
+func (s *slot) isFreeLocked() bool {
+	f := s.flags.Load()
+	return f&flagEnded != 0 && f&holdAny == 0 && s.queued.Load() == 0
+}
+
+// clearLocked makes the slot as good as new. The caller holds mu.
+func (s *slot) clearLocked() {
+	s.id.Store(0)
+	s.flags.Store(0)
+	s.fd, s.outBytes, s.driver, s.listener, s.reason = -1, 0, 0, 0, ReasonNone
+	s.lastActive.Store(0)
+	s.discarded, s.opened = 0, 0
+	s.messagesIn.Store(0)
+	s.bytesIn.Store(0)
+	s.messagesOut.Store(0)
+	s.bytesOut.Store(0)
+}

@@ -1,0 +1,124 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Transport holds the client connections of one node: New, Listen, Run, in
+// this order. Its methods are safe for concurrent use.
+type Transport struct {
+	cfg    Config
+	table  *table
+	inbox  *inbox
+	opens  *chain
+	closes *chain
+	losses *losses
+
+	// Set by Listen, immutable from then on.
+	drivers []driver
+	bound   []*boundListener
+
+	start   time.Time // tick 1 of the wheels
+	closing atomic.Bool
+	emptied chan struct{} // signalled when the last slot is freed while closing; never closed
+
+	totals totals
+}
+
+// A driver moves the bytes of its connections and alone touches their sockets.
+type driver interface {
+	// attend makes the driver look at connection i: it has output, or its
+	// circumstances changed. Called once until the driver clears holdDirty.
+	attend(i uint32)
+
+	// wake makes the driver look at what concerns all its connections: room in
+	// the inbox, a free slot, the end of the transport.
+	wake()
+
+	// addrs and setOption act on a socket. The caller holds the mu of its slot,
+	// which keeps the driver from closing it.
+	addrs(fd int32) (local, remote net.Addr)
+	setOption(fd int32, o socketOption, value int) error
+
+	// counts adds what the driver has moved to st.
+	counts(st *Stats)
+
+	// run moves bytes until ctx is done, then drops every connection and
+	// closes every socket, the listening ones too.
+	run(ctx context.Context)
+}
+
+// New returns a Transport. It opens nothing and starts nothing.
+func New(cfg Config) (*Transport, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("transport: config: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	t := &Transport{
+		cfg:     cfg,
+		table:   newTable(cfg.MaxConns),
+		losses:  newLosses(),
+		start:   time.Now(),
+		emptied: make(chan struct{}, 1),
+	}
+	t.inbox = newInbox(cfg.QueueBytes, t.wakeAll)
+	t.opens = newChain(func(i uint32) *uint32 { return &t.table.at(i).openNext })
+	t.closes = newChain(func(i uint32) *uint32 { return &t.table.at(i).closeNext })
+	return t, nil
+}
+
+// Run serves the listeners until ctx is done, then drops every connection.
+// When it returns, every socket is closed and every goroutine of the transport
+// has ended. Listen comes first; Run is called once.
+func (t *Transport) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, d := range t.drivers {
+		running.Go(func() { d.run(ctx) })
+	}
+	running.Wait()
+	t.closing.Store(true)
+	t.closeQueues()
+	t.losses.close() // last: connections that were dropped have lost something
+	return nil
+}
+
+// Shutdown stops accepting and reading, ends every connection once what it was
+// sent is written, and waits until everything queued was taken, or until ctx
+// is done. From then on the queues answer that they are closed; that of
+// undelivered messages once Run has returned.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	t.closing.Store(true)
+	t.wakeAll()
+	defer t.closeQueues()
+	for t.table.live.Load() > 0 {
+		select {
+		case <-t.emptied:
+		case <-ctx.Done():
+			return fmt.Errorf("transport: shutdown: %d connections or events left: %w", t.table.live.Load(), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func (t *Transport) closeQueues() {
+	t.inbox.close()
+	t.opens.close()
+	t.closes.close()
+}
+
+func (t *Transport) wakeAll() {
+	for _, d := range t.drivers {
+		d.wake()
+	}
+}
+
+// tick is the current tick of the wheels; never 0.
+func (t *Transport) tick() uint32 { return uint32(time.Since(t.start)/wheelTick) + 1 }
+
+// ticks is d in ticks, rounded up.
+func ticks(d time.Duration) uint32 { return uint32((d + wheelTick - 1) / wheelTick) }

@@ -1,0 +1,47 @@
+package transport
+
+import "golang.org/x/sys/unix"
+
+// iovecsPerWrite is how many chunks one writev takes at most.
+const iovecsPerWrite = 64
+
+// write hands output to the kernel until it is empty, the kernel takes no
+// more, or the budget is used up. It returns the bytes taken, and whether the
+// connection is broken.
+func (l *loop) write(s *slot, out *output) (wrote int, broken bool) {
+	for out.writing != nil && wrote < writeBudget {
+		if out.written == len(out.writing.data) { // messages may be empty
+			l.traffic.out(out.wrote(0), 0)
+			continue
+		}
+		n, err := l.writeOnce(int(s.fd), out)
+		if n > 0 {
+			wrote += n
+			l.traffic.out(out.wrote(n), n)
+			continue
+		}
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			s.flags.Or(flagBlocked)
+			return wrote, false
+		default:
+			return wrote, true
+		}
+	}
+	return wrote, false
+}
+
+func (l *loop) writeOnce(fd int, out *output) (int, error) {
+	first := out.writing
+	if first.next == nil {
+		return unix.Write(fd, first.data[out.written:])
+	}
+	l.iovecs = append(l.iovecs[:0], first.data[out.written:])
+	for c := first.next; c != nil && len(l.iovecs) < iovecsPerWrite; c = c.next {
+		l.iovecs = append(l.iovecs, c.data)
+	}
+	n, err := unix.Writev(fd, l.iovecs)
+	clear(l.iovecs)
+	return n, err
+}
