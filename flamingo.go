@@ -1,0 +1,93 @@
+package flamingo
+
+import (
+	"flamingo/idspace"
+	"flamingo/node"
+)
+
+// New opens a node and returns it. It panics when an option is wrong or a
+// listener cannot be opened: it is the short form for programs that have
+// nothing else to do then. See Open.
+func New(opts Opts) *Node {
+	n, err := node.Open(opts)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// Open opens a node: it returns when its listeners are open. All faults of the
+// options are reported at once, in an error that matches ErrBadOption.
+func Open(opts Opts) (*Node, error) { return node.Open(opts) }
+
+// ParseID reads an id in its text form of 16 lower-case hexadecimal digits.
+func ParseID(text string) (ID, error) { return idspace.ParseID(text) }
+
+// The names an embedding program needs, from package node.
+type (
+	// Opts are the options of a node.
+	Opts = node.Opts
+	// Node is one running node.
+	Node = node.Node
+	// ID names one connection, on whatever node, forever.
+	ID = node.ID
+	// NodeNumber names one life of one node, forever.
+	NodeNumber = node.NodeNumber
+	// Conn has the addresses of a connection and the options of its socket.
+	Conn = node.Conn
+	// ConnInfo describes an open connection.
+	ConnInfo = node.ConnInfo
+	// Stats are the counts of a node.
+	Stats = node.Stats
+	// Handler is what Node.Serve calls.
+	Handler = node.Handler
+	// HandlerFuncs is a Handler made of functions.
+	HandlerFuncs = node.HandlerFuncs
+	// Reason is why a connection ended.
+	Reason = node.Reason
+	// Page is a part of a list of connections.
+	Page = node.Page
+	// SlowClient says what becomes of a send to a client that reads too slowly.
+	SlowClient = node.SlowClient
+	// Ignore says which events a program does not want.
+	Ignore = node.Ignore
+	// OpError says which operation on which id had which outcome.
+	OpError = node.OpError
+)
+
+// Values of Opts.SlowClient and Opts.Ignore.
+const (
+	SlowClose      = node.SlowClose
+	SlowDropNewest = node.SlowDropNewest
+	SlowFailSender = node.SlowFailSender
+
+	IgnoreOpens  = node.IgnoreOpens
+	IgnoreCloses = node.IgnoreCloses
+)
+
+// Reasons; package node says what each means.
+const (
+	ReasonSent     = node.ReasonSent
+	ReasonClient   = node.ReasonClient
+	ReasonError    = node.ReasonError
+	ReasonIdle     = node.ReasonIdle
+	ReasonSlow     = node.ReasonSlow
+	ReasonTooLarge = node.ReasonTooLarge
+	ReasonProtocol = node.ReasonProtocol
+	ReasonShutdown = node.ReasonShutdown
+	ReasonRemote   = node.ReasonRemote
+)
+
+// Outcomes; told apart with errors.Is. Package node says what each means.
+var (
+	ErrGone         = node.ErrGone
+	ErrNeverIssued  = node.ErrNeverIssued
+	ErrBackpressure = node.ErrBackpressure
+	ErrExpired      = node.ErrExpired
+	ErrUncertain    = node.ErrUncertain
+	ErrTooLarge     = node.ErrTooLarge
+	ErrUnframeable  = node.ErrUnframeable
+	ErrBadID        = node.ErrBadID
+	ErrClosed       = node.ErrClosed
+	ErrBadOption    = node.ErrBadOption
+)

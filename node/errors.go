@@ -1,0 +1,78 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"flamingo/framing"
+	"flamingo/idspace"
+	"flamingo/transport"
+)
+
+// Outcomes of sends, closes and look-ups; told apart with errors.Is. Nothing
+// that may have been delivered is ever called not delivered.
+var (
+	// ErrGone: the connection is closed, or the life of its node has ended.
+	// Not worth a retry: forget the id.
+	ErrGone = transport.ErrGone
+
+	// ErrNeverIssued: no connection ever had this id. Usual cause: an id from
+	// elsewhere, or one made up.
+	ErrNeverIssued = errors.New("id was never issued")
+
+	// ErrBackpressure: a queue on the way is full. Not sent; a later try may
+	// succeed.
+	ErrBackpressure = transport.ErrBackpressure
+
+	// ErrExpired: the sender's context ended before the message was written.
+	// Not sent.
+	ErrExpired = transport.ErrExpired
+
+	// ErrUncertain: handed to the network, and the answer is not known. A
+	// retry may deliver it twice.
+	ErrUncertain = transport.ErrUncertain
+
+	// ErrTooLarge: the message is over the limit of the connection's framing.
+	ErrTooLarge = framing.ErrTooLarge
+
+	// ErrUnframeable: the message cannot be put into the connection's framing.
+	// Usual cause: it contains the delimiter.
+	ErrUnframeable = framing.ErrUnframeable
+
+	// ErrBadID: not an id. Usual cause: the zero ID of a field never set.
+	ErrBadID = idspace.ErrBadID
+
+	// ErrClosed: this node is closed, or closing.
+	ErrClosed = transport.ErrClosed
+)
+
+// ErrBadOption: an option is out of its range, or contradicts another. The
+// message names option, value and what is allowed.
+var ErrBadOption = transport.ErrBadOption
+
+// An optionError is a fault of an option that package framing has found, or
+// whoever asked it: ErrBadOption, too.
+type optionError struct{ error }
+
+func (e optionError) Unwrap() error { return e.error }
+
+func (optionError) Is(target error) bool { return target == ErrBadOption }
+
+// An OpError says which operation on which id had which outcome.
+type OpError struct {
+	Op  string // "send", "close", "describe"
+	ID  ID
+	Err error // matches one of the outcomes
+}
+
+func (e *OpError) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.ID, e.Err) }
+
+func (e *OpError) Unwrap() error { return e.Err }
+
+// outcome names operation and id of an error that has none yet.
+func outcome(op string, id ID, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &OpError{Op: op, ID: id, Err: err}
+}

@@ -1,0 +1,278 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"flamingo/framing"
+	"flamingo/transport"
+)
+
+// DefaultPort is where clients connect when neither Port nor Listen says.
+const DefaultPort = 4100
+
+// SlowClient says what becomes of a send to a client whose output queue is full.
+type SlowClient = transport.SlowPolicy
+
+// The policies for slow clients.
+const (
+	SlowClose      = transport.SlowClose      // the connection ends; the send answers ErrGone
+	SlowDropNewest = transport.SlowDropNewest // the message is dropped and reported by Undelivered
+	SlowFailSender = transport.SlowFailSender // the send answers ErrBackpressure
+)
+
+// Ignore says which events a program does not want.
+type Ignore = transport.Ignore
+
+// The events that can be ignored; combine them with |.
+const (
+	IgnoreOpens  = transport.IgnoreOpens
+	IgnoreCloses = transport.IgnoreCloses
+)
+
+// Opts are the options of a node. The zero value listens on DefaultPort and
+// hands out what was read, as it was read.
+type Opts struct {
+	// Port is the TCP port for clients, on all addresses: 1 to 65535. Zero
+	// means DefaultPort, or what Listen says.
+	Port int
+
+	// ActivityTimeout ends a connection from which no byte was received and
+	// to which nothing was sent for so long. Zero means never; else 1 ms to
+	// 10,000 h, met up to 0.1 s late.
+	ActivityTimeout time.Duration
+
+	// BufferSize is the longest message of the raw framing, in bytes. Zero
+	// means 1024; at most 1 GiB. Other framings read as much as there is.
+	BufferSize int
+
+	// BufferTillDelim hands out messages that end in Delim, which they
+	// include. What is sent passes through as it is.
+	BufferTillDelim bool
+	Delim           byte
+
+	// Listen says where clients connect, in place of Port: tcp://HOST:PORT or
+	// unix:///PATH with options as query parameters, such as
+	// tcp://:4100?framing=line&max-conns=10000. Port 0 lets the system choose;
+	// see Node.Addrs.
+	Listen []string
+
+	// Framing is the framing of listeners that name none, in place of
+	// BufferTillDelim: raw, delimiter, line, length, fixed or netstring, with
+	// options as in a listener: "length&length-bytes=2".
+	Framing string
+
+	// Codec is a framing of the program's own, in place of Framing.
+	Codec framing.Codec
+
+	// MaxMessage is the longest message in bytes that is received, and unless
+	// BufferTillDelim passes it through sent, for listeners that name no
+	// framing; raw has BufferSize instead. Zero means 1 MiB; at most 1 GiB.
+	MaxMessage int
+
+	// MaxConns bounds the connections of this node. Zero means what the limit
+	// of open files leaves after a reserve of 256.
+	MaxConns int
+
+	// Loops is the number of event loops. Zero means GOMAXPROCS, at most 4.
+	Loops int
+
+	// QueueBytes bounds the memory of received messages that were not taken,
+	// 48 bytes for each included. At the bound, reading from clients pauses.
+	// Zero means 16 MiB; at least 64 KiB.
+	QueueBytes int64
+
+	// OutputBytes bounds what one client was sent and has not taken. A message
+	// that finds the queue empty is always accepted. Zero means 1 MiB; at most
+	// 1 GiB.
+	OutputBytes int
+
+	// SlowClient says what happens at that bound.
+	SlowClient SlowClient
+
+	// HalfClose is how long a client that has shut its sending side may wait
+	// for the answer to its last message. Zero means 100 ms; at most 1 h.
+	HalfClose time.Duration
+
+	// CloseTimeout bounds the writing of what was accepted for a connection
+	// that ends. Zero means 5 s; at most 1 h.
+	CloseTimeout time.Duration
+
+	// Ignore says which events the program does not want: they are discarded.
+	// Events that are neither taken nor ignored hold their place, and at
+	// MaxConns accepting pauses.
+	Ignore Ignore
+
+	// Portable serves each connection by goroutines, as on systems without
+	// epoll.
+	Portable bool
+
+	// DataDir is a directory in which the node keeps the number of its last
+	// life, so that ids stay unique even if the clock is set back between two
+	// lives. It is made if it is missing, and used by one process at a time.
+	// Empty means that the clock alone vouches for it.
+	DataDir string
+
+	// Logger receives what an operator should see. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// transportConfig returns what the options mean for the transport, and every
+// fault that the transport does not find itself. The ids are still missing; a
+// stand-in takes the place of what is faulty.
+func (o *Opts) transportConfig() (transport.Config, []error) {
+	cfg := transport.Config{
+		Loops:           o.Loops,
+		Portable:        o.Portable,
+		MaxConns:        o.MaxConns,
+		ActivityTimeout: o.ActivityTimeout,
+		QueueBytes:      o.QueueBytes,
+		OutputBytes:     o.OutputBytes,
+		Slow:            o.SlowClient,
+		HalfClose:       o.HalfClose,
+		CloseTimeout:    o.CloseTimeout,
+		Ignore:          o.Ignore,
+		Logger:          o.Logger,
+	}
+	faults := o.contradictions()
+	if o.SlowClient > SlowFailSender {
+		faults = append(faults, badOption("SlowClient", uint8(o.SlowClient), "SlowClose, SlowDropNewest or SlowFailSender"))
+		cfg.Slow = SlowClose
+	}
+	codec, err := o.codec()
+	if err != nil {
+		faults = append(faults, optionError{err})
+		codec, _ = framing.Raw(0)
+	}
+	for _, text := range o.listeners() {
+		l, err := transport.ParseListener(text, codec)
+		if err != nil {
+			faults = append(faults, optionError{err})
+			l = transport.Listener{Network: "tcp", Address: ":0", Codec: codec}
+		}
+		cfg.Listeners = append(cfg.Listeners, l)
+	}
+	return cfg, faults
+}
+
+func (o *Opts) listeners() []string {
+	if len(o.Listen) > 0 {
+		return o.Listen
+	}
+	port := o.Port
+	if port <= 0 { // below zero it was refused
+		port = DefaultPort
+	}
+	return []string{"tcp://" + net.JoinHostPort("", strconv.Itoa(port))}
+}
+
+func badOption(option string, value any, allowed string) error {
+	return fmt.Errorf("%w: %s %v: allowed is %s", ErrBadOption, option, value, allowed)
+}
+
+// contradictions finds what no later check would: single values, and options
+// of which only one can hold.
+func (o *Opts) contradictions() (faults []error) {
+	if o.Port < 0 || o.Port > 65535 {
+		faults = append(faults, badOption("Port", o.Port, "0 to 65535"))
+	}
+	if o.Port != 0 && len(o.Listen) > 0 {
+		faults = append(faults, badOption("Port", o.Port, "0 beside Listen, which names the ports"))
+	}
+	if o.BufferSize < 0 || o.BufferSize > framing.MaxMessageLimit {
+		faults = append(faults, badOption("BufferSize", o.BufferSize, fmt.Sprintf("0 to %d", framing.MaxMessageLimit)))
+	}
+	if o.MaxMessage < 0 || o.MaxMessage > framing.MaxMessageLimit {
+		faults = append(faults, badOption("MaxMessage", o.MaxMessage, fmt.Sprintf("0 to %d", framing.MaxMessageLimit)))
+	}
+	if o.Delim != 0 && !o.BufferTillDelim {
+		faults = append(faults, badOption("Delim", strconv.QuoteRune(rune(o.Delim)), "given only with BufferTillDelim"))
+	}
+	var framings []string
+	if o.BufferTillDelim {
+		framings = append(framings, "BufferTillDelim")
+	}
+	if o.Framing != "" {
+		framings = append(framings, "Framing "+strconv.Quote(o.Framing))
+	}
+	if o.Codec != nil {
+		framings = append(framings, "Codec")
+	}
+	if len(framings) > 1 {
+		faults = append(faults, badOption("framing", strings.Join(framings, " and "), "one of them"))
+	}
+	if o.MaxMessage != 0 && (o.Codec != nil || len(framings) == 0) {
+		faults = append(faults, badOption("MaxMessage", o.MaxMessage, "given only with BufferTillDelim or Framing; raw has BufferSize, a Codec its own limit"))
+	}
+	return faults
+}
+
+// codec returns the framing of listeners that name none. A size that
+// contradictions refuses counts as not given.
+func (o *Opts) codec() (framing.Codec, error) {
+	switch {
+	case o.Codec != nil:
+		return o.Codec, nil
+	case o.BufferTillDelim:
+		return framing.Delimited(framing.DelimiterConfig{Delimiter: []byte{o.Delim}, MaxMessage: allowedSize(o.MaxMessage)})
+	case o.Framing == "":
+		return framing.Raw(allowedSize(o.BufferSize))
+	}
+	options, err := url.ParseQuery("framing=" + o.Framing)
+	if err != nil {
+		return nil, badOption("Framing", strconv.Quote(o.Framing), "a framing with options as in a listener, such as length&length-bytes=2")
+	}
+	if err := errors.Join(o.completeFraming(options)...); err != nil {
+		return nil, err
+	}
+	return framing.Parse(options.Get("framing"), options)
+}
+
+func allowedSize(n int) int {
+	if n < 0 || n > framing.MaxMessageLimit {
+		return 0
+	}
+	return n
+}
+
+// completeFraming puts the sizes of other options among those of Framing, and
+// finds what framing.Parse leaves out of account or could not name.
+func (o *Opts) completeFraming(options url.Values) (faults []error) {
+	bad := func(allowed string) {
+		faults = append(faults, badOption("Framing", strconv.Quote(o.Framing), allowed))
+	}
+	for name, values := range options {
+		switch {
+		case name == "framing" && len(values) > 1:
+			bad("one framing")
+		case name != "framing" && !slices.Contains(framing.Options(), name):
+			bad("with the options " + strings.Join(framing.Options(), ", "))
+		}
+	}
+	name := options.Get("framing")
+	if size := allowedSize(o.MaxMessage); size != 0 {
+		switch {
+		case name == "raw" || name == "fixed":
+			faults = append(faults, badOption("MaxMessage", size, "0 beside Framing "+name+", which has a size of its own"))
+		case options.Has("max-message"):
+			faults = append(faults, badOption("MaxMessage", size, "0 beside max-message in Framing"))
+		default:
+			options.Set("max-message", strconv.Itoa(size))
+		}
+	}
+	if size := allowedSize(o.BufferSize); size != 0 && name == "raw" {
+		if options.Has("buffer-size") {
+			faults = append(faults, badOption("BufferSize", size, "0 beside buffer-size in Framing"))
+		} else {
+			options.Set("buffer-size", strconv.Itoa(size))
+		}
+	}
+	return faults
+}

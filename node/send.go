@@ -1,0 +1,78 @@
+package node
+
+import "context"
+
+// SendData sends msg to the connection id, wherever it is. It returns once the
+// message is accepted for delivery, or with an error, which matches an
+// outcome; it waits for no client. To one connection, what one node sends
+// arrives in order and at most once. msg is the caller's again on return.
+//
+// A message that is accepted and not delivered after all, because the
+// connection ends first, is reported by Undelivered.
+func (n *Node) SendData(id ID, msg []byte) error {
+	c, err := n.route(id)
+	if err == nil {
+		err = c.sendData(id, msg)
+	}
+	return outcome("send", id, err)
+}
+
+// Send is SendData that waits until the message is written to the client's
+// socket. When ctx is done first, the message is taken back if it can be: then
+// the error matches ErrExpired, else ErrUncertain; both match the context's
+// cause too.
+func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
+	c, err := n.route(id)
+	if err == nil {
+		err = c.send(ctx, id, msg)
+	}
+	return outcome("send", id, err)
+}
+
+// SendMany is SendData to each of ids. results[i] is the outcome for ids[i].
+// msg is framed once for all connections with one framing.
+func (n *Node) SendMany(ids []ID, msg []byte) (results []error) {
+	results = make([]error, len(ids))
+	for c, places := range n.routeMany(ids, results) {
+		part := make([]ID, len(places))
+		for k, i := range places {
+			part[k] = ids[i]
+		}
+		outcomes := make([]error, len(places))
+		c.sendMany(part, msg, outcomes)
+		for k, i := range places {
+			results[i] = outcomes[k]
+		}
+	}
+	for i, id := range ids {
+		results[i] = outcome("send", id, results[i])
+	}
+	return results
+}
+
+// routeMany returns for each carrier the places in ids that are its own, and
+// puts the outcome of ids that have none into results.
+func (n *Node) routeMany(ids []ID, results []error) map[carrier][]int {
+	routes := make(map[carrier][]int)
+	for i, id := range ids {
+		c, err := n.route(id)
+		if err != nil {
+			results[i] = err
+			continue
+		}
+		routes[c] = append(routes[c], i)
+	}
+	return routes
+}
+
+// SendClose ends the connection id, wherever it is, once what was accepted for
+// it before is written, within Opts.CloseTimeout. It does not wait for that.
+// The error matches ErrGone if something else ended the connection first. The
+// end is not reported by RecvClose of this node.
+func (n *Node) SendClose(id ID) error {
+	c, err := n.route(id)
+	if err == nil {
+		err = c.sendClose(id)
+	}
+	return outcome("close", id, err)
+}
