@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"flamingo/framing"
+	"flamingo/idspace"
+	"flamingo/node"
+)
+
+// A demoClient is a client of the demonstration: a plain TCP socket, and the
+// framing of the listener it connected to.
+type demoClient struct {
+	conn  net.Conn
+	codec framing.Codec
+	id    node.ID // as the node has told it
+	in    []byte  // received and not yet decoded
+}
+
+func dialDemo(ctx context.Context, addr net.Addr, framingName string) (*demoClient, error) {
+	codec, err := framing.Parse(framingName, nil)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, addr.Network(), addr.String())
+	if err != nil {
+		return nil, err
+	}
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &demoClient{conn: conn, codec: codec}, nil
+}
+
+func (c *demoClient) send(msg string) error {
+	data, err := c.codec.Encode(nil, []byte(msg))
+	if err != nil {
+		return err
+	}
+	_, err = c.conn.Write(data)
+	return err
+}
+
+// receive waits for the next message.
+func (c *demoClient) receive() (string, error) {
+	buf := make([]byte, 4096)
+	for {
+		msg, size, err := c.codec.Decode(c.in, 0)
+		if err != nil {
+			return "", err
+		}
+		if size > 0 {
+			text := string(msg)
+			c.in = c.in[size:]
+			return text, nil
+		}
+		n, err := c.conn.Read(buf)
+		c.in = append(c.in, buf[:n]...)
+		if n == 0 && err != nil {
+			return "", err
+		}
+	}
+}
+
+func (c *demoClient) expect(want string) error {
+	got, err := c.receive()
+	if err != nil {
+		return fmt.Errorf("client %s waits for %q: %w", c.id, want, err)
+	}
+	if got != want {
+		return fmt.Errorf("client %s got %q, not %q", c.id, got, want)
+	}
+	return nil
+}
+
+// expectEnd checks that the node ends the connection, in order.
+func (c *demoClient) expectEnd() error {
+	if got, err := c.receive(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("client %s got %q and %v, not the end", c.id, got, err)
+	}
+	return nil
+}
+
+func (c *demoClient) readGreeting() error {
+	greeting, err := c.receive()
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	c.id, err = idspace.ParseID(strings.TrimPrefix(greeting, "flamingo "))
+	return err
+}
+
+func (c *demoClient) closeWrite() error { return c.conn.(*net.TCPConn).CloseWrite() }
+
+// exchange sends n messages one after the other, each when the one before came
+// back, and returns how long each took.
+func (c *demoClient) exchange(n int) ([]time.Duration, error) {
+	latencies := make([]time.Duration, 0, n)
+	for k := range n {
+		start := time.Now()
+		msg := fmt.Sprintf("%s message %d", c.id, k)
+		if err := errors.Join(c.send(msg), c.expect(msg)); err != nil {
+			return nil, err
+		}
+		latencies = append(latencies, time.Since(start))
+	}
+	return latencies, nil
+}
+
+// everyClient does something with all clients at the same time and returns
+// what they measured.
+func everyClient(clients []*demoClient, do func(*demoClient) ([]time.Duration, error)) ([]time.Duration, error) {
+	all := make([][]time.Duration, len(clients))
+	errs := make([]error, len(clients))
+	var wg sync.WaitGroup
+	for i, c := range clients {
+		wg.Go(func() { all[i], errs[i] = do(c) })
+	}
+	wg.Wait()
+	return slices.Concat(all...), errors.Join(errs...)
+}
+
+func percentiles(d []time.Duration) (p50, p99 time.Duration) {
+	if len(d) == 0 {
+		return 0, 0
+	}
+	slices.Sort(d)
+	return d[len(d)/2].Round(time.Microsecond), d[len(d)*99/100].Round(time.Microsecond)
+}
