@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Varint, as the Width of a LengthConfig, is a prefix of 1 to 10 bytes: the
-// unsigned LEB128 number of package encoding/binary.
+// Varint is the Width of a prefix of 1 to 10 bytes: the unsigned LEB128 number
+// of package encoding/binary.
 const Varint = -1
 
 // LengthConfig holds the settings of Length. The zero value is usable.

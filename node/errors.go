@@ -46,8 +46,8 @@ var (
 	ErrClosed = transport.ErrClosed
 )
 
-// ErrBadOption: an option is out of its range, or contradicts another. The
-// message names option, value and what is allowed.
+// ErrBadOption says that an option is out of its range, or contradicts another.
+// The message names option, value and what is allowed.
 var ErrBadOption = transport.ErrBadOption
 
 // An optionError is a fault of an option that package framing has found, or

@@ -91,7 +91,7 @@ func (n *Node) start(clients *transport.Transport, c clock) error {
 		return err
 	}
 	n.running.Go(func() { ext.run(ctx, n.ids) })
-	n.running.Go(func() { n.clients.Run(ctx) })
+	n.running.Go(func() { _ = n.clients.Run(ctx) })
 	return nil
 }
 

@@ -64,7 +64,7 @@ func (a *acceptor) admit(l *loop, i uint32, fd int32) {
 	to := l.t.quietest()
 	to.conns.Add(1)
 	l.t.table.at(i).flags.Store(flagNew | holdDirty)
-	if _, err := l.t.occupy(i, a.index, to.index, fd); err != nil {
+	if err := l.t.occupy(i, a.index, to.index, fd); err != nil {
 		to.conns.Add(-1)
 		l.doomed = append(l.doomed, fd)
 		l.t.totals.rejected.Add(1)

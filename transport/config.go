@@ -13,6 +13,7 @@ import (
 // SlowPolicy says what a send does to a connection whose output queue is full.
 type SlowPolicy uint8
 
+// The policies for slow clients.
 const (
 	SlowClose      SlowPolicy = iota // the connection ends, reason slow; the send answers ErrGone
 	SlowDropNewest                   // the message is dropped and reported as undelivered; the send answers nil
@@ -43,6 +44,7 @@ func ParseSlowPolicy(name string) (SlowPolicy, error) {
 // they arise and hold no slot.
 type Ignore uint8
 
+// The events that can be ignored; combine them with |.
 const (
 	IgnoreOpens Ignore = 1 << iota
 	IgnoreCloses

@@ -119,6 +119,7 @@ func (t *Transport) Stats() Stats {
 		Dropped:        t.totals.dropped.Load(),
 		Refused:        t.totals.refused.Load(),
 		Partials:       t.totals.partials.Load(),
+		MessagesOut:    t.totals.messagesOut.Load(),
 	}
 	for why := range reasonCount {
 		if n := t.totals.closed[why].Load(); n > 0 {
@@ -136,6 +137,7 @@ func (t *Transport) Stats() Stats {
 type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
 	dropped, refused, partials                     atomic.Uint64
+	messagesOut                                    atomic.Uint64 // those that no driver counts
 	closed                                         [reasonCount]atomic.Uint64
 }
 

@@ -91,7 +91,7 @@ func (in *intake) flush(s *slot, i uint32) {
 	}
 	s.messagesIn.Add(uint64(n))
 	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
-	s.flags.And(^flagAnswered)
+	s.flags.And(^(flagSent | flagAnswered))
 	s.queued.Add(int32(n))
 	s.mu.Unlock()
 	if !in.t.inbox.put(in.batch) {

@@ -24,7 +24,7 @@ var errFull = errors.New("connection limit reached")
 // occupy makes a fresh socket a connection, in slot i, which the driver has
 // taken from the table and may have given flags to begin with: it gets an id,
 // and its open event is queued. On an error the slot is given back.
-func (t *Transport) occupy(i uint32, listener, driver int, fd int32) (id idspace.ID, err error) {
+func (t *Transport) occupy(i uint32, listener, driver int, fd int32) error {
 	s := t.table.at(i)
 	hold := holdSocket
 	if t.cfg.Ignore&IgnoreOpens == 0 {
@@ -36,12 +36,12 @@ func (t *Transport) occupy(i uint32, listener, driver int, fd int32) (id idspace
 	s.lastActive.Store(t.tick())
 	s.flags.Or(hold)
 	for {
-		id, err = t.cfg.IDs.Next()
+		id, err := t.cfg.IDs.Next()
 		if err != nil {
 			s.clearLocked()
 			s.mu.Unlock()
 			t.put(i)
-			return 0, err
+			return err
 		}
 		if t.table.publish(i, id) {
 			break
@@ -53,7 +53,7 @@ func (t *Transport) occupy(i uint32, listener, driver int, fd int32) (id idspace
 	if hold&holdOpen != 0 && !t.opens.put(i) {
 		t.unhold(s, i, holdOpen)
 	}
-	return id, nil
+	return nil
 }
 
 // condemnLocked decides that the connection ends, and why, unless that was
@@ -124,7 +124,9 @@ func (t *Transport) end(s *slot, i uint32) {
 	s.mu.Lock()
 	var lost loss
 	if out := b.out; out != nil {
-		lost = out.dropLocked()
+		var messages int
+		lost, messages = out.dropLocked()
+		t.totals.messagesOut.Add(uint64(messages))
 		b.out, s.outBytes = nil, 0
 		outputs.Put(out)
 	}

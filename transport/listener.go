@@ -67,8 +67,8 @@ func (l *Listener) validate() error {
 	}
 	switch l.Network {
 	case "tcp", "tcp4", "tcp6":
-		if _, _, err := net.SplitHostPort(l.Address); err != nil {
-			bad("address", strconv.Quote(l.Address), "host:port, such as :4100 or 127.0.0.1:0")
+		if !hasPort(l.Address) {
+			bad("address", strconv.Quote(l.Address), "HOST:PORT with a port of 0 to 65535, such as :4100 or 127.0.0.1:0")
 		}
 	case "unix":
 		if l.Address == "" {
@@ -102,6 +102,16 @@ func (l *Listener) validate() error {
 		bad("reuse-port and user-timeout", l.Network, "tcp")
 	}
 	return errors.Join(faults...)
+}
+
+// hasPort reports whether the address ends in the number of a port.
+func hasPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
 }
 
 func (l Listener) withDefaults() Listener {

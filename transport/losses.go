@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"sync"
 
 	"flamingo/idspace"
@@ -59,7 +60,7 @@ func (q *losses) addLocked(u Undelivered) {
 		return
 	}
 	q.messages += uint64(u.Count)
-	if n := len(q.notices); n > 0 && q.notices[n-1].ID == u.ID && q.notices[n-1].Outcome == u.Outcome {
+	if n := len(q.notices); n > 0 && q.notices[n-1].ID == u.ID && errors.Is(u.Outcome, q.notices[n-1].Outcome) {
 		q.notices[n-1].Count += u.Count
 		return
 	}

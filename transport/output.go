@@ -148,29 +148,31 @@ func (o *output) wrote(n int) (messages int) {
 // driver.
 func (o *output) idleLocked() bool { return o.waiting == nil && o.writing == nil }
 
-// dropLocked gives up everything that is not written. It is called by the
-// driver, with the slot's mu held.
-func (o *output) dropLocked() (lost loss) {
+// dropLocked gives up everything that is not written. messages are those that
+// are written and that wrote has not counted, since their chunk is not complete.
+// It is called by the driver, with the slot's mu held.
+func (o *output) dropLocked() (lost loss, messages int) {
 	o.takeLocked()
 	for c := o.writing; c != nil; c = o.writing {
 		whole := sort.Search(len(c.ends), func(i int) bool { return int(c.ends[i]) > o.written })
 		rest := len(c.ends) - whole
-		outcome := ErrGone
+		messages += whole
+		outcome, cut := ErrGone, false
 		if rest > 0 && o.written > 0 && (whole == 0 || int(c.ends[whole-1]) < o.written) {
 			lost.uncertain++
 			rest--
-			outcome = ErrUncertain
+			outcome, cut = ErrUncertain, true
 		}
 		if c.ticket == nil {
 			lost.gone += rest
-		} else if outcome == ErrUncertain {
+		} else if cut {
 			lost.uncertain-- // the sender who waits is told, nobody else
 		}
 		c.tell(outcome)
 		o.writing, o.written = c.next, 0
 		c.recycle()
 	}
-	return lost
+	return lost, messages
 }
 
 func (c *chunk) tell(outcome error) {

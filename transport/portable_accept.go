@@ -70,7 +70,7 @@ func (a *portableAcceptor) admit(nc net.Conn) error {
 	setAcceptedOptions(nc, &a.Listener)
 	c := newPortableConn(a.d, nc, i)
 	a.d.conns.put(c) // from occupy on it can be asked for its addresses
-	if _, err := t.occupy(i, a.index, a.driver, int32(i)); err != nil {
+	if err := t.occupy(i, a.index, a.driver, int32(i)); err != nil {
 		a.d.conns.remove(c)
 		nc.Close()
 		t.totals.rejected.Add(1)

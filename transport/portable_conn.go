@@ -65,6 +65,8 @@ func (c *portableConn) reviewLocked() step {
 		return once(flagFlushing, awaitsFlush)
 	case verdictFinish:
 		return step{finish: true, abort: c.s.has(flagAbort)}
+	case verdictStay:
+		return step{}
 	default:
 		return step{}
 	}

@@ -4,6 +4,7 @@ package transport
 // Values are append-only: they are counted and shown by name.
 type Reason uint8
 
+// The reasons.
 const (
 	ReasonNone     Reason = iota // still open
 	ReasonSent                   // SendClose on this node
@@ -31,11 +32,4 @@ func (r Reason) String() string {
 }
 
 // abrupt reports whether the connection ends without writing what is queued.
-func (r Reason) abrupt() bool {
-	switch r {
-	case ReasonError, ReasonIdle, ReasonSlow:
-		return true
-	default:
-		return false
-	}
-}
+func (r Reason) abrupt() bool { return r == ReasonError || r == ReasonIdle || r == ReasonSlow }

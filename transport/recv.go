@@ -47,7 +47,7 @@ func (t *Transport) RecvData() (id idspace.ID, data []byte, ok bool) {
 	if t.inbox.take(one[:]) == 0 {
 		return 0, nil, false
 	}
-	t.Done(&one[0])
+	t.release(&one[0])
 	return one[0].ID, one[0].Data, true
 }
 
@@ -60,8 +60,17 @@ func (t *Transport) AwaitData(ctx context.Context) bool { return t.inbox.await(c
 // counts as queued.
 func (t *Transport) TryRecvMany(into []Message) int { return t.inbox.tryTake(into) }
 
-// Done says that the handling of m is over.
+// Done says that the handling of m is over. What was sent to its connection
+// meanwhile counts as the answer.
 func (t *Transport) Done(m *Message) {
+	if s := t.table.at(m.slot); s.queued.Load() == 1 && s.has(flagSent) {
+		s.flags.Or(flagAnswered)
+	}
+	t.release(m)
+}
+
+// release lets the connection of m and the inbox go on without m.
+func (t *Transport) release(m *Message) {
 	t.inbox.forget(m.cost())
 	s := t.table.at(m.slot)
 	if s.queued.Add(-1) == 0 && s.has(flagEOF|flagEnded) {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"flamingo/framing"
@@ -12,6 +13,9 @@ import (
 // the message is accepted; ErrGone, ErrBackpressure, ErrClosed, or an error of
 // the listener's framing. msg is copied.
 func (t *Transport) SendData(id idspace.ID, msg []byte) error {
+	if err := checkSize(msg); err != nil {
+		return err
+	}
 	s, i := t.table.find(id)
 	if s == nil {
 		return t.missing()
@@ -30,7 +34,7 @@ func (t *Transport) sent(s *slot, i uint32, id idspace.ID, attend bool, err erro
 	if attend {
 		t.drivers[driver].attend(i)
 	}
-	if err == errDropped {
+	if errors.Is(err, errDropped) {
 		t.losses.add(id, loss{full: 1})
 		return nil
 	}
@@ -40,6 +44,15 @@ func (t *Transport) sent(s *slot, i uint32, id idspace.ID, attend bool, err erro
 // errDropped: SlowDropNewest has dropped the message. To a sender that waits
 // for the outcome it is ErrBackpressure, to others it is nil and a loss.
 var errDropped = fmt.Errorf("%w: message dropped", ErrBackpressure)
+
+// checkSize refuses a message over the limit of every framing, also of one
+// that passes everything through: sizes of output are kept in 32 bits.
+func checkSize(msg []byte) error {
+	if len(msg) > framing.MaxMessageLimit {
+		return fmt.Errorf("%w: %d bytes, limit %d", framing.ErrTooLarge, len(msg), framing.MaxMessageLimit)
+	}
+	return nil
+}
 
 // missing is the outcome of a send to an id that no connection has.
 func (t *Transport) missing() error {
@@ -87,8 +100,14 @@ func (t *Transport) acceptedLocked(s *slot, size int) (attend bool) {
 	s.messagesOut.Add(1)
 	s.bytesOut.Add(uint64(size))
 	f := s.flags.Load()
-	if f&flagAnswered == 0 && s.queued.Load() == 0 {
-		s.flags.Or(flagAnswered)
+	if f&flagAnswered == 0 {
+		answer := flagSent
+		if s.queued.Load() == 0 {
+			answer |= flagAnswered
+		}
+		if f&answer != answer {
+			s.flags.Or(answer)
+		}
 	}
 	if f&flagBlocked != 0 { // the driver waits for the kernel, not for us
 		s.flags.Or(flagTouched)
@@ -107,6 +126,8 @@ func (t *Transport) overflowLocked(s *slot) (attend bool, err error) {
 	case SlowFailSender:
 		t.totals.refused.Add(1)
 		return false, ErrBackpressure
+	case SlowClose:
+		fallthrough
 	default:
 		t.condemnLocked(s, ReasonSlow)
 		return t.dirtyLocked(s), ErrGone
@@ -120,6 +141,9 @@ func (t *Transport) overflowLocked(s *slot) (attend bool, err error) {
 func (t *Transport) Send(ctx context.Context, id idspace.ID, msg []byte) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
+	}
+	if err := checkSize(msg); err != nil {
+		return err
 	}
 	s, i := t.table.find(id)
 	if s == nil {
@@ -229,7 +253,9 @@ func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, msg
 	}
 	f, ok := framed[s.listener]
 	if !ok {
-		f.data, f.err = t.codecLocked(s).Encode(nil, msg)
+		if f.err = checkSize(msg); f.err == nil {
+			f.data, f.err = t.codecLocked(s).Encode(nil, msg)
+		}
 		framed[s.listener] = f
 	}
 	if f.err != nil {

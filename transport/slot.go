@@ -52,6 +52,7 @@ type slotFlag = uint32
 
 const (
 	flagEOF       slotFlag = 1 << iota // the client ended its input
+	flagSent                           // something was sent after the last message arrived
 	flagAnswered                       // something was sent after the last message was taken
 	flagTouched                        // a send came while output was waiting
 	flagBlocked                        // the kernel takes no more output for the time being

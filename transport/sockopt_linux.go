@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -135,7 +136,7 @@ func (l *loop) setOption(fd int32, o socketOption, value int) error {
 
 // tcpOnly names the error of a TCP option on another kind of socket.
 func tcpOnly(err error) error {
-	if err == unix.ENOPROTOOPT || err == unix.EOPNOTSUPP {
+	if errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	return err

@@ -33,7 +33,7 @@ func (demoCommand) Run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, "flamingo demo · one node in this process, loopback only, nothing is left behind")
 	fmt.Fprintln(out)
 	d := &demo{out: out}
-	defer d.cleanUp()
+	defer d.cleanUp() //nolint:contextcheck // it drops everything at once
 	steps := d.steps()
 	for i, step := range steps {
 		if err := d.step(ctx, step); err != nil {
@@ -100,7 +100,8 @@ func (d *demo) open(context.Context) (string, error) {
 	for _, f := range demoFramings {
 		listen = append(listen, "tcp://127.0.0.1:0?framing="+f)
 	}
-	n, err := node.Open(node.Opts{Listen: listen, OutputBytes: 64 << 10, Logger: slog.New(slog.DiscardHandler)})
+	n, err := node.Open(node.Opts{ //nolint:contextcheck // a node lives until it is closed
+		Listen: listen, OutputBytes: 64 << 10, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return "", err
 	}
@@ -204,7 +205,7 @@ func (d *demo) closeByID(context.Context) (string, error) {
 		return "", err
 	}
 	if err := d.node.SendData(c.id, []byte("still there?")); !errors.Is(err, node.ErrGone) {
-		return "", fmt.Errorf("a send to %s, which was closed, answers %v", c.id, err)
+		return "", fmt.Errorf("a send to %s, which was closed, answers %w", c.id, err)
 	}
 	return fmt.Sprintf("closed %s by its id after a last message; a send to it says: gone", c.id), nil
 }
@@ -216,7 +217,7 @@ func (d *demo) wrongIDs(context.Context) (string, error) {
 		want error
 	}{{0, node.ErrBadID}, {id | 1<<27, node.ErrNeverIssued}, {id - 1<<28, node.ErrGone}} {
 		if err := d.node.SendData(check.id, []byte("x")); !errors.Is(err, check.want) {
-			return "", fmt.Errorf("a send to %s answers %v, not %v", check.id, err, check.want)
+			return "", fmt.Errorf("a send to %s answers %w, not %w", check.id, err, check.want)
 		}
 	}
 	return "the zero id, one of an earlier life and one never issued: each its own answer, at once", nil
@@ -276,7 +277,7 @@ func (d *demo) tooLong(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer c.conn.Close()
-	go c.conn.Write(make([]byte, 2<<20)) // fails when the node has had enough
+	go func() { _, _ = c.conn.Write(make([]byte, 2<<20)) }() // fails when the node has had enough
 	return "a client that sends a line without end was cut at the limit of a message", d.app.expectClose(ctx, c.id, node.ReasonTooLarge)
 }
 

@@ -87,7 +87,7 @@ func (c *demoClient) expect(want string) error {
 // expectEnd checks that the node ends the connection, in order.
 func (c *demoClient) expectEnd() error {
 	if got, err := c.receive(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("client %s got %q and %v, not the end", c.id, got, err)
+		return fmt.Errorf("client %s got %q and %w, not the end", c.id, got, err)
 	}
 	return nil
 }

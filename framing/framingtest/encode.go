@@ -53,7 +53,7 @@ func badMessagesAreRefused(c Case) error {
 		dst := slices.Grow([]byte("before"), 256)
 		out, err := c.Codec.Encode(dst, bytes.Clone(bad.Bytes))
 		if !errors.Is(err, bad.Err) || err == nil {
-			return fmt.Errorf("Encode of %q: error\n got %v\nwant %v", bad.Bytes, err, bad.Err)
+			return fmt.Errorf("Encode of %q: error\n got %w\nwant %w", bad.Bytes, err, bad.Err)
 		}
 		if string(out) != "before" || &out[0] != &dst[0] {
 			return fmt.Errorf("Encode of %q returned %q with its error, want the destination as it was", bad.Bytes, out)

@@ -123,8 +123,8 @@ func sameOutcome(c Case, got, want outcome) error {
 	if !slices.EqualFunc(got.messages, want.messages, bytes.Equal) {
 		return fmt.Errorf("messages\n got %q\nwant %q", got.messages, want.messages)
 	}
-	if kind(got.err) != kind(want.err) {
-		return fmt.Errorf("after %d messages: error\n got %v\nwant %v", len(want.messages), got.err, want.err)
+	if !errors.Is(kind(got.err), kind(want.err)) {
+		return fmt.Errorf("after %d messages: error\n got %w\nwant %w", len(want.messages), got.err, want.err)
 	}
 	if got.consumed != want.consumed {
 		return fmt.Errorf("messages took %d bytes, want %d", got.consumed, want.consumed)

@@ -62,12 +62,12 @@ func serveFlamingo(ctx context.Context, kind, addr string, out io.Writer) error 
 	}
 	go reportMemory(ctx, func() int { return n.Stats().Connections }, out)
 	if kind == "serve" {
-		return n.Serve(ctx, flamingo.HandlerFuncs{Data: func(id flamingo.ID, msg []byte) { n.SendData(id, msg) }}, workers)
+		return n.Serve(ctx, flamingo.HandlerFuncs{Data: func(id flamingo.ID, msg []byte) { _ = n.SendData(id, msg) }}, workers)
 	}
 	for range workers {
 		go func() {
 			for id, msg := range n.Messages() {
-				n.SendData(id, msg)
+				_ = n.SendData(id, msg)
 			}
 		}()
 	}
@@ -87,7 +87,7 @@ func servePlain(ctx context.Context, hop bool, addr string) error {
 		for range workers {
 			go func() {
 				for j := range jobs {
-					j.c.Write(j.msg)
+					_, _ = j.c.Write(j.msg)
 				}
 			}()
 		}

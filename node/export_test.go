@@ -1,0 +1,64 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"flamingo/idspace"
+)
+
+// A Clock is the clock of a node.
+type Clock = clock
+
+// NewClock returns a clock made of functions.
+func NewClock(now func() time.Time, sleep func(context.Context, time.Duration) error) Clock {
+	return clock{now: now, sleep: sleep}
+}
+
+// OpenWithClock is Open with a clock of the test's own.
+func OpenWithClock(opts Opts, c Clock) (*Node, error) { return open(opts, c) }
+
+// A Granter grants node numbers to one life.
+type Granter = granter
+
+// NewStandaloneGranter begins a life without a cluster.
+func NewStandaloneGranter(c Clock, dir string) (Granter, error) {
+	g, err := newStandalone(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// NumberFile is the file of the data directory that holds the last number.
+const NumberFile = numberFile
+
+// RestAfterClose is how long a Recv method rests that is called after the end.
+const RestAfterClose = restAfterClose
+
+// SkipTo makes serial the one issued last under the number in use. Nothing may
+// connect meanwhile. Package idspace has no such method outside its own tests.
+func SkipTo(n *Node, serial idspace.Serial) {
+	field := reflect.ValueOf(n.ids).Elem().FieldByName("last")
+	last := (*atomic.Uint64)(unsafe.Pointer(field.UnsafeAddr()))
+	number := idspace.ID(last.Load()).Node()
+	last.Store(uint64(number)<<idspace.SerialBits | uint64(serial))
+}
+
+// ClosedNode returns a node that is closed and never had a socket.
+func ClosedNode() (*Node, error) {
+	n := &Node{opts: Opts{Logger: slog.New(slog.DiscardHandler)}, closing: make(chan struct{}, 1)}
+	clients, err := n.configure()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	n.clients = clients
+	n.closed.Store(true)
+	return n, clients.Run(ctx)
+}

@@ -1,0 +1,191 @@
+package transport
+
+import (
+	"context"
+
+	"flamingo/idspace"
+)
+
+// This file opens what the tests of package transport_test need of the inside.
+
+// DropGuard makes t believe its index alone: the id in a slot is not compared.
+// It is the negative control of the tests of that guard.
+func (t *Transport) DropGuard() { t.table.unguarded = true }
+
+// SlotsInUse returns how many slots are not free.
+func (t *Transport) SlotsInUse() int { return int(t.table.live.Load()) }
+
+// A Wheel is a wheel with slots of its own.
+type Wheel struct {
+	wheel
+	links []wheelLink
+}
+
+// WheelBuckets is how many ticks a wheel looks ahead.
+const WheelBuckets = wheelBuckets
+
+func NewWheel(slots int) *Wheel {
+	w := &Wheel{links: make([]wheelLink, slots)}
+	w.link = func(i uint32) *wheelLink { return &w.links[i] }
+	return w
+}
+
+func (w *Wheel) Set(i, due uint32)                         { w.set(i, due) }
+func (w *Wheel) Clear(i uint32)                            { w.clear(i) }
+func (w *Wheel) Advance(now uint32, expire func(i uint32)) { w.advance(now, expire) }
+func (w *Wheel) Next() (tick uint32, ok bool)              { return w.next() }
+func (w *Wheel) Now() uint32                               { return w.now }
+func (w *Wheel) Count() int                                { return w.count }
+
+// A Table is a table whose slots end at once.
+type Table struct{ t *table }
+
+func NewTable(limit int) Table { return Table{newTable(limit)} }
+
+func (t Table) Take() (i uint32, ok bool)            { return t.t.take() }
+func (t Table) Publish(i uint32, id idspace.ID) bool { return t.t.publish(i, id) }
+func (t Table) Positions() int                       { return len(t.t.index) }
+func (t Table) Full() bool                           { return t.t.full() }
+func (t Table) Find(id idspace.ID) (i uint32, ok bool) {
+	s, i := t.t.find(id)
+	return i, s != nil
+}
+
+// Retire ends the connection in slot i and frees it.
+func (t Table) Retire(i uint32) bool {
+	s := t.t.at(i)
+	s.mu.Lock()
+	s.flags.Store(flagEnded)
+	freed := t.t.retireLocked(s, i)
+	s.mu.Unlock()
+	if freed {
+		t.t.put(i)
+	}
+	return freed
+}
+
+// HoldRetire ends the connection in slot i while something holds the slot, and
+// reports whether that freed it.
+func (t Table) HoldRetire(i uint32) (freed bool) {
+	s := t.t.at(i)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, hold := range []slotFlag{holdSocket, holdOpen, holdClose, holdDirty, holdReady} {
+		s.flags.Store(flagEnded | hold)
+		freed = freed || t.t.retireLocked(s, i)
+	}
+	s.flags.Store(flagEnded)
+	s.queued.Store(1)
+	freed = freed || t.t.retireLocked(s, i)
+	s.queued.Store(0)
+	s.flags.Store(0)
+	return freed
+}
+
+// An Inbox is an inbox that counts how often it had room again.
+type Inbox struct {
+	q     *inbox
+	Rooms int
+}
+
+const MessageOverhead = messageOverhead
+
+func NewInbox(limit int64) *Inbox {
+	b := new(Inbox)
+	b.q = newInbox(limit, func() { b.Rooms++ })
+	return b
+}
+
+func (b *Inbox) Put(batch []Message) bool       { return b.q.put(batch) }
+func (b *Inbox) Take(into []Message) int        { return b.q.take(into) }
+func (b *Inbox) TryTake(into []Message) int     { return b.q.tryTake(into) }
+func (b *Inbox) Forget(m *Message)              { b.q.forget(m.cost()) }
+func (b *Inbox) Cost() int64                    { return b.q.cost.Load() }
+func (b *Inbox) Len() int                       { return b.q.len() }
+func (b *Inbox) HasRoom() bool                  { return b.q.hasRoom() }
+func (b *Inbox) Starve() bool                   { return b.q.starve() }
+func (b *Inbox) Close()                         { b.q.close() }
+func (b *Inbox) Await(ctx context.Context) bool { return b.q.await(ctx) }
+
+// A Chain is a chain with links of its own.
+type Chain struct{ *chain }
+
+func NewChain(slots int) Chain {
+	links := make([]uint32, slots)
+	return Chain{newChain(func(i uint32) *uint32 { return &links[i] })}
+}
+
+func (c Chain) Put(i uint32) bool              { return c.put(i) }
+func (c Chain) Take() (uint32, bool)           { return c.take() }
+func (c Chain) TryTake() (uint32, bool)        { return c.tryTake() }
+func (c Chain) Await(ctx context.Context) bool { return c.await(ctx) }
+func (c Chain) Close()                         { c.close() }
+func (c Chain) Len() int                       { return c.len() }
+
+// A Losses is the queue of notices.
+type Losses struct{ q *losses }
+
+const LossesLimit = lossesLimit
+
+func NewLosses() Losses { return Losses{newLosses()} }
+func (l Losses) Add(id idspace.ID, gone, uncertain, full int) {
+	l.q.add(id, loss{gone: gone, uncertain: uncertain, full: full})
+}
+func (l Losses) Take() (Undelivered, bool)          { return l.q.take() }
+func (l Losses) Counts() (messages, dropped uint64) { return l.q.counts() }
+func (l Losses) Close()                             { l.q.close() }
+
+// An Output is an output with the driver's moves.
+type Output struct{ o output }
+
+// A Queued is a message in an Output that somebody may wait for.
+type Queued struct{ c *chunk }
+
+// Append adds a message as SendData does.
+func (o *Output) Append(msg []byte) {
+	c := o.o.room(len(msg))
+	c.data = append(c.data, msg...)
+	c.ends = append(c.ends, uint32(len(c.data)))
+}
+
+// Push adds a message in a chunk of its own: as Send does if somebody waits, as
+// SendMany does otherwise.
+func (o *Output) Push(msg []byte, waits bool) Queued {
+	c := &chunk{data: msg, ends: []uint32{uint32(len(msg))}, sealed: true}
+	if waits {
+		c.ticket = &ticket{done: make(chan error, 1)}
+	}
+	o.o.push(c)
+	return Queued{c}
+}
+
+// Told returns the outcome that the waiting sender was told, if any.
+func (q Queued) Told() (outcome error, ok bool) {
+	select {
+	case outcome = <-q.c.ticket.done:
+		return outcome, true
+	default:
+		return nil, false
+	}
+}
+
+func (o *Output) Withdraw(q Queued) bool { return o.o.withdraw(q.c) }
+func (o *Output) TakeWaiting()           { o.o.takeLocked() }
+func (o *Output) PutBack()               { o.o.putBackLocked() }
+func (o *Output) Idle() bool             { return o.o.idleLocked() }
+
+// Write takes up to n bytes from what is being written, as a socket does.
+func (o *Output) Write(n int) (data []byte, messages int) {
+	skip := o.o.written
+	for c := o.o.writing; c != nil && len(data) < n; c = c.next {
+		rest := c.data[skip:]
+		data = append(data, rest[:min(len(rest), n-len(data))]...)
+		skip = 0
+	}
+	return data, o.o.wrote(len(data))
+}
+
+func (o *Output) Drop() (gone, uncertain, written int) {
+	l, written := o.o.dropLocked()
+	return l.gone, l.uncertain, written
+}
