@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
+)
+
+// Config holds the settings of a Cluster.
+type Config struct {
+	// ClusterName keeps clusters of other names away. Empty means "flamingo".
+	ClusterName string
+
+	// NodeName is for people. Required: 1 to 64 bytes of printable UTF-8.
+	NodeName string
+
+	// Address is the one port between nodes, TCP and UDP. Zero means
+	// 127.0.0.1:4110.
+	Address netip.AddrPort
+
+	// Advertise is where other nodes reach it. Zero means Address.
+	Advertise netip.AddrPort
+
+	// Insecure allows clear text on other addresses than loopback.
+	Insecure bool
+
+	// Join is where to look for other nodes; see gossip.Config.Seeds. The same
+	// list may be given to every node.
+	Join []string
+
+	// Expect is how many blank nodes found a cluster together: 1, 3 or 5. Zero
+	// founds none, and waits for one.
+	Expect int
+
+	// Dir is the data directory. Empty keeps everything in memory: the node is
+	// another server after each start.
+	Dir string
+
+	// Admin is where the node's admin API listens, for other nodes to show.
+	Admin netip.AddrPort
+
+	// Owner holds this node's connections. Required.
+	Owner mesh.Owner
+
+	// OutcomeOf gives the wire's code for an error of Owner. Required.
+	OutcomeOf func(error) mesh.Outcome
+
+	// Undelivered is told of asynchronous sends that failed after they were
+	// accepted. It must not block. Nil: they are counted only.
+	Undelivered func(mesh.Undelivered)
+
+	// Timing of gossip. Zero means gossip.LAN().
+	Timing gossip.Timing
+
+	// Election scales raft's timeouts: what a leader may be silent before
+	// another is elected. Zero means 1 s.
+	Election time.Duration
+
+	// Random makes ids; nil means crypto/rand.
+	Random io.Reader
+
+	// Logger receives what an operator should see. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// ErrBadConfig says that New refuses the Config. The text names the option, its
+// value and what is allowed.
+var ErrBadConfig = errors.New("bad config")
+
+func (c *Config) validate() error {
+	var faults []error
+	bad := func(option string, value any, allowed string) {
+		faults = append(faults, fmt.Errorf("%w: %s %v: allowed is %s", ErrBadConfig, option, value, allowed))
+	}
+	if c.NodeName == "" {
+		bad("NodeName", `""`, "a name")
+	}
+	if c.Expect != 0 && c.Expect != 1 && c.Expect != 3 && c.Expect != 5 {
+		bad("Expect", c.Expect, "0, 1, 3 or 5")
+	}
+	if c.Expect == 0 && len(c.Join) == 0 {
+		bad("Join", "(none)", "at least one place to look, when no cluster is founded")
+	}
+	if c.Owner == nil {
+		bad("Owner", "(nil)", "who holds the connections")
+	}
+	if c.OutcomeOf == nil {
+		bad("OutcomeOf", "(nil)", "the codes for the errors of Owner")
+	}
+	if c.Election < 0 || c.Election > time.Minute {
+		bad("Election", c.Election, "0 to 1m")
+	}
+	return errors.Join(faults...)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Election == 0 {
+		c.Election = time.Second
+	}
+	return c
+}

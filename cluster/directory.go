@@ -1,0 +1,156 @@
+package cluster
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+
+	"flamingo/cluster/gossip"
+	"flamingo/idspace"
+)
+
+// A directory knows where the lives of other nodes are, by every name they
+// have: boot, data directory, node number. What it says is a hint: the
+// handshakes find out.
+type directory struct {
+	mu      sync.RWMutex
+	members map[idspace.BootID]gossip.Member        // guarded by mu: present, bounded by gossip
+	servers map[idspace.ServerID]idspace.BootID     // guarded by mu: of members
+	numbers map[idspace.NodeNumber]idspace.BootID   // guarded by mu: of members
+	places  map[idspace.ServerID]netip.AddrPort     // guarded by mu: last known, also of the absent
+	last    idspace.NodeNumber                      // guarded by mu: the greatest heard of
+	owned   map[idspace.BootID][]idspace.NodeNumber // guarded by mu: the other way round than numbers
+}
+
+// maxPlaces bounds the servers whose last address is remembered. One at random
+// is forgotten.
+const maxPlaces = 4096
+
+func newDirectory() *directory {
+	return &directory{
+		members: make(map[idspace.BootID]gossip.Member),
+		servers: make(map[idspace.ServerID]idspace.BootID),
+		numbers: make(map[idspace.NodeNumber]idspace.BootID),
+		places:  make(map[idspace.ServerID]netip.AddrPort),
+		owned:   make(map[idspace.BootID][]idspace.NodeNumber),
+	}
+}
+
+// present notes a member as gossip has it.
+func (d *directory) present(m gossip.Member) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.members[m.Boot] = m
+	if !m.Meta.Server.IsZero() {
+		d.servers[m.Meta.Server] = m.Boot
+		if len(d.places) >= maxPlaces {
+			for some := range d.places {
+				delete(d.places, some)
+				break
+			}
+		}
+		d.places[m.Meta.Server] = m.Addr
+	}
+	if m.Meta.Number.Valid() {
+		d.ownLocked(m.Boot, m.Meta.Number)
+	}
+}
+
+// gone forgets a member; its numbers are kept while a link to it may live.
+func (d *directory) gone(m gossip.Member) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.members, m.Boot)
+	if d.servers[m.Meta.Server] == m.Boot {
+		delete(d.servers, m.Meta.Server)
+	}
+}
+
+// forget drops the numbers of a life that has ended.
+func (d *directory) forget(boot idspace.BootID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.owned[boot] {
+		delete(d.numbers, n)
+	}
+	delete(d.owned, boot)
+}
+
+// heard notes the numbers of a life, and the greatest that it knows.
+func (d *directory) heard(boot idspace.BootID, numbers []idspace.NodeNumber, last idspace.NodeNumber) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range numbers {
+		d.ownLocked(boot, n)
+	}
+	d.last = max(d.last, last)
+}
+
+func (d *directory) ownLocked(boot idspace.BootID, n idspace.NodeNumber) {
+	d.last = max(d.last, n)
+	if d.numbers[n] == boot {
+		return
+	}
+	d.numbers[n] = boot
+	d.owned[boot] = append(d.owned[boot], n)
+}
+
+// ownerOf returns the life that holds number n, as far as known here.
+func (d *directory) ownerOf(n idspace.NodeNumber) (boot idspace.BootID, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	boot, ok = d.numbers[n]
+	return boot, ok
+}
+
+func (d *directory) numbersOf(boot idspace.BootID) []idspace.NodeNumber {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Clone(d.owned[boot])
+}
+
+func (d *directory) owns(boot idspace.BootID, n idspace.NodeNumber) bool {
+	owner, ok := d.ownerOf(n)
+	return ok && owner == boot
+}
+
+func (d *directory) greatest() idspace.NodeNumber {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.last
+}
+
+func (d *directory) member(boot idspace.BootID) (gossip.Member, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	m, ok := d.members[boot]
+	return m, ok
+}
+
+func (d *directory) bootOf(server idspace.ServerID) (boot idspace.BootID, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	boot, ok = d.servers[server]
+	return boot, ok
+}
+
+// placeOf returns where a server is, or was last.
+func (d *directory) placeOf(server idspace.ServerID) (netip.AddrPort, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	addr, ok := d.places[server]
+	return addr, ok
+}
+
+// others returns the members but one, in no order.
+func (d *directory) others(than idspace.BootID) []gossip.Member {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	others := make([]gossip.Member, 0, len(d.members))
+	for boot, m := range d.members {
+		if boot != than {
+			others = append(others, m)
+		}
+	}
+	return others
+}

@@ -1,0 +1,162 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"flamingo/cluster/consensus"
+	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
+	"flamingo/idspace"
+)
+
+// joinEvery is how often a blank node looks whether there is a cluster.
+const joinEvery = 200 * time.Millisecond
+
+// join makes a blank node belong to a cluster: to the one that a member has,
+// or to one that it founds with others. It returns when it does, and when ctx
+// is done.
+func (c *Cluster) join(ctx context.Context) error {
+	for ctx.Err() == nil {
+		known, err := c.store.Cluster()
+		if err != nil {
+			return err
+		}
+		if known.IsZero() {
+			known, err = c.adopt()
+		}
+		if err != nil {
+			return err
+		}
+		if !known.IsZero() {
+			c.announce(ctx, func(m *gossip.Meta) { m.Cluster = gossip.ClusterID(known) })
+			return nil
+		}
+		if err := c.found(ctx); err != nil && ctx.Err() == nil {
+			c.cfg.Logger.Debug("no cluster founded yet", "err", err)
+		}
+		select {
+		case <-time.After(joinEvery):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// adopt takes the cluster id of a member, if one has any.
+func (c *Cluster) adopt() (consensus.ClusterID, error) {
+	for _, m := range c.dir.others(c.Boot()) {
+		if m.Meta.Cluster.IsZero() {
+			continue
+		}
+		if err := c.store.Join(consensus.ClusterID(m.Meta.Cluster)); err != nil {
+			return consensus.ClusterID{}, fmt.Errorf("joining cluster %s of %s: %w", m.Meta.Cluster, m.Meta.Name, err)
+		}
+		c.cfg.Logger.Info("joined", "cluster", m.Meta.Cluster, "through", m.Meta.Name)
+		return consensus.ClusterID(m.Meta.Cluster), nil
+	}
+	return consensus.ClusterID{}, nil
+}
+
+// found proposes a cluster while it could be founded, until there is one.
+func (c *Cluster) found(ctx context.Context) error {
+	if c.cfg.Expect == 0 || len(c.founders()) < c.cfg.Expect {
+		return nil
+	}
+	p, err := consensus.NewProposer(consensus.ProposerConfig{
+		Store: c.store, Peers: peers{c}, Choose: c.founders, Random: c.cfg.Random, Logger: c.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watch := start(ctx, "adoption", func(ctx context.Context) error { return c.awaitCluster(ctx, cancel) })
+	defer func() { _ = watch.stop() }() // what went wrong there, join meets again
+	err = p.Run(ctx)
+	if errors.Is(err, consensus.ErrClusterKnown) {
+		return nil
+	}
+	return err
+}
+
+// awaitCluster adopts the cluster of a member once there is one, and then ends
+// the founding of another.
+func (c *Cluster) awaitCluster(ctx context.Context, found func()) error {
+	for ctx.Err() == nil {
+		if known, err := c.adopt(); err != nil || !known.IsZero() {
+			found()
+			return err
+		}
+		select {
+		case <-time.After(joinEvery):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// founders are the first servers, by their ids, that could found a cluster:
+// none once any member belongs to one.
+func (c *Cluster) founders() []idspace.ServerID {
+	list := []idspace.ServerID{c.store.Identity().Server}
+	for _, m := range c.dir.others(c.Boot()) {
+		if !m.Meta.Cluster.IsZero() {
+			return nil
+		}
+		if !m.Meta.Server.IsZero() {
+			list = append(list, m.Meta.Server)
+		}
+	}
+	slices.SortFunc(list, func(a, b idspace.ServerID) int { return slices.Compare(a[:], b[:]) })
+	if len(list) < c.cfg.Expect {
+		return nil
+	}
+	list = list[:c.cfg.Expect]
+	if !slices.Contains(list, c.store.Identity().Server) {
+		return nil
+	}
+	return list
+}
+
+// peers carries the promise round over the mesh.
+type peers struct{ c *Cluster }
+
+func (p peers) AskPromise(ctx context.Context, to idspace.ServerID, proposal consensus.Proposal) (a consensus.Answer, err error) {
+	boot, ok := p.c.dir.bootOf(to)
+	if !ok {
+		return a, errNowhere
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	b, err := p.c.mesh.Request(ctx, boot, mesh.RequestPromise, appendProposal(nil, proposal))
+	if err != nil {
+		return a, err
+	}
+	if len(b) < 17 {
+		return a, errBadRequest
+	}
+	a.Granted, a.Cluster = b[0] == 1, consensus.ClusterID(b[1:17])
+	holding, rest, err := decodeProposal(b[17:])
+	if err != nil || len(rest) > 0 {
+		return a, errBadRequest
+	}
+	if !holding.Cluster.IsZero() {
+		a.Holding = holding
+	}
+	return a, nil
+}
+
+func (p peers) Release(ctx context.Context, to idspace.ServerID, proposal consensus.Proposal) error {
+	boot, ok := p.c.dir.bootOf(to)
+	if !ok {
+		return errNowhere
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, err := p.c.mesh.Request(ctx, boot, mesh.RequestRelease, appendProposal(nil, proposal))
+	return err
+}

@@ -1,0 +1,283 @@
+package mesh_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"runtime"
+	"testing"
+
+	"flamingo/cluster/mesh"
+	"flamingo/idspace"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+func encoded(f mesh.Wire) []byte {
+	e := mesh.NewWireEncoder()
+	e.Encode(f)
+	return e.Bytes()
+}
+
+// samples has one frame of every kind but the handshakes.
+var samples = []mesh.Wire{
+	{Kind: 1, Ints: [4]uint64{1, 0x01adc9000000002a}, Payload: []byte("hi")},
+	{Kind: 2, Ints: [4]uint64{2, 0x01adc9000000002a, 5000}, Payload: []byte("hi")},
+	{Kind: 3, Ints: [4]uint64{300}, IDs: []idspace.ID{0x01adc9000000002a, 0x01adc9000000002b}, Payload: []byte("hi")},
+	{Kind: 4, Ints: [4]uint64{4, 0x01adc9000000002a}},
+	{Kind: 5, Ints: [4]uint64{5, 0x01adc9000000002a}},
+	{Kind: 6, Ints: [4]uint64{70000, 1, 1}, Payload: []byte("part")},
+	{Kind: 7, Ints: [4]uint64{7, 0x01adc9000000002a, 9}, Payload: []byte{}},
+	{Kind: 8, Ints: [4]uint64{200}},
+	{Kind: 9, Ints: [4]uint64{1 << 40}},
+	{Kind: 10, Ints: [4]uint64{1, 9, 0x01adc9000000002a, 1}},
+	{Kind: 11, Ints: [4]uint64{123456789}},
+	{Kind: 12, Ints: [4]uint64{123456789}},
+	{Kind: 13, Ints: [4]uint64{1, 4}, Payload: []byte("q")},
+	{Kind: 14, Ints: [4]uint64{1, 0}, Payload: []byte("a")},
+	{Kind: 15, Ints: [4]uint64{0x1adc9000}, IDs: []idspace.ID{0x1adc9000}},
+}
+
+func TestFramesAreFrozen(t *testing.T) {
+	for i, want := range []string{
+		"00000010" + "94" + "01" + "01" + "cf01adc9000000002a" + "c4026869",
+		"00000013" + "95" + "02" + "02" + "cf01adc9000000002a" + "cd1388" + "c4026869",
+		"0000001c" + "94" + "03" + "cd012c" + "92cf01adc9000000002acf01adc9000000002b" + "c4026869",
+		"0000000c" + "93" + "04" + "04" + "cf01adc9000000002a",
+		"0000000c" + "93" + "05" + "05" + "cf01adc9000000002a",
+		"0000000f" + "95" + "06" + "ce00011170" + "01" + "01" + "c40470617274",
+		"0000000f" + "95" + "07" + "07" + "cf01adc9000000002a" + "09" + "c400",
+		"00000004" + "92" + "08" + "ccc8",
+		"0000000b" + "92" + "09" + "cf0000010000000000",
+		"0000000e" + "95" + "0a" + "01" + "09" + "cf01adc9000000002a" + "01",
+		"00000007" + "92" + "0b" + "ce075bcd15",
+		"00000007" + "92" + "0c" + "ce075bcd15",
+		"00000007" + "94" + "0d" + "01" + "04" + "c40171",
+		"00000007" + "94" + "0e" + "01" + "00" + "c40161",
+		"0000000d" + "93" + "0f" + "ce1adc9000" + "91" + "ce1adc9000",
+	} {
+		if got := hex.EncodeToString(encoded(samples[i])); got != want {
+			t.Errorf("%+v\n got %s\nwant %s", samples[i], got, want)
+		}
+	}
+}
+
+// TestLibraryReadsTheFrames holds the encoder to what the library makes of its
+// bytes in a way of its own, and the decoder to what the library writes.
+func TestLibraryReadsTheFrames(t *testing.T) {
+	d := mesh.NewWireDecoder()
+	for _, f := range samples {
+		body := encoded(f)[4:]
+		var loose []any
+		if err := msgpack.Unmarshal(body, &loose); err != nil {
+			t.Fatalf("%+v: library: %v", f, err)
+		}
+		for _, compact := range []bool{false, true} {
+			var buf bytes.Buffer
+			e := msgpack.NewEncoder(&buf)
+			e.UseCompactInts(compact)
+			if err := e.Encode(loose); err != nil {
+				t.Fatal(err)
+			}
+			// The library writes a small integer it has read back as int8.
+			got, err := d.Decode(unsigned(loose, compact))
+			if err != nil || !sameFrame(got, f) {
+				t.Errorf("library's form of %+v: got %+v, %v", f, got, err)
+			}
+		}
+		got, err := d.Decode(body)
+		if err != nil || !sameFrame(got, f) {
+			t.Errorf("decoded %+v, %v, want %+v", got, err, f)
+		}
+	}
+}
+
+// unsigned writes what the library has read with every integer unsigned.
+func unsigned(v any, compact bool) []byte {
+	var buf bytes.Buffer
+	e := msgpack.NewEncoder(&buf)
+	e.UseCompactInts(compact)
+	var put func(v any)
+	put = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			_ = e.EncodeArrayLen(len(v))
+			for _, x := range v {
+				put(x)
+			}
+		case []byte:
+			_ = e.EncodeBytes(v)
+		case int8:
+			_ = e.Encode(uint64(v))
+		default:
+			_ = e.Encode(v)
+		}
+	}
+	put(v)
+	return buf.Bytes()
+}
+
+func sameFrame(a, b mesh.Wire) bool {
+	return a.Kind == b.Kind && a.Ints == b.Ints && bytes.Equal(a.Payload, b.Payload) &&
+		len(a.IDs) == len(b.IDs) && (len(a.IDs) == 0 || cmp.Equal(a.IDs, b.IDs))
+}
+
+func TestDecoderRefusesOtherLayouts(t *testing.T) {
+	d := mesh.NewWireDecoder()
+	for name, in := range map[string]string{
+		"empty":                  "",
+		"nil":                    "c0",
+		"a map":                  "8101a0",
+		"array32 of 4 G":         "ddffffffff",
+		"array16 of 65535":       "dcffff",
+		"kind zero":              "9100",
+		"kind unknown":           "927f01",
+		"kind of a later list":   "92ccff01",
+		"kind as bytes":          "92c40101",
+		"too few fields":         "930101cf01adc9000000002a",
+		"too many fields":        "9501" + "01cf01adc9000000002ac40000",
+		"negative number":        "9208ff",
+		"signed number":          "9208d001",
+		"float":                  "9208cb3ff0000000000000",
+		"nil for a number":       "9208c0",
+		"nil for bytes":          "940101" + "cf01adc9000000002a" + "c0",
+		"text for bytes":         "940101" + "cf01adc9000000002a" + "a26869",
+		"bin32 of 4 G":           "940101" + "cf01adc9000000002a" + "c6ffffffff",
+		"bytes longer than left": "940101" + "cf01adc9000000002a" + "c4036869",
+		"number cut short":       "9208cf00",
+		"trailing byte":          "920801" + "00",
+		"array32 of ids":         "940301" + "ddffffffff" + "c400",
+		"ids over the limit":     "940301" + "dc0401" + "c400",
+		"nested arrays":          "940301" + "919191919191" + "c400",
+		"a hello":                "9f10",
+	} {
+		b, err := hex.DecodeString(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err := d.Decode(b); err == nil {
+			t.Errorf("%s: %s decoded as %+v", name, in, f)
+		}
+	}
+}
+
+func TestDecoderRefusesEveryTruncation(t *testing.T) {
+	d := mesh.NewWireDecoder()
+	for _, f := range samples {
+		body := encoded(f)[4:]
+		for n := range body {
+			if got, err := d.Decode(body[:n]); err == nil {
+				t.Errorf("%d of %d bytes of %+v decoded as %+v", n, len(body), f, got)
+			}
+		}
+	}
+}
+
+func TestCodecDoesNotAllocate(t *testing.T) {
+	e, d := mesh.NewWireEncoder(), mesh.NewWireDecoder()
+	for _, f := range samples {
+		if f.Kind == 15 { // its test hook converts a slice
+			continue
+		}
+		e.Reset()
+		e.Encode(f)
+		if got := testing.AllocsPerRun(100, func() { e.Reset(); e.Encode(f) }); got != 0 {
+			t.Errorf("encoding kind %d allocates %v times, want 0", f.Kind, got)
+		}
+		if got := testing.AllocsPerRun(100, func() { _, _ = d.Decode(e.Bytes()[4:]) }); got != 0 {
+			t.Errorf("decoding kind %d allocates %v times, want 0", f.Kind, got)
+		}
+	}
+}
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func FuzzFrame(f *testing.F) {
+	for _, s := range samples {
+		f.Add(encoded(s)[4:])
+	}
+	for _, s := range []string{"ddffffffff", "c6ffffffff", "940301ddffffffffc400", "940101cf01adc9000000002ac6ffffffff"} {
+		b, _ := hex.DecodeString(s)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := mesh.NewWireDecoder()
+		var got mesh.Wire
+		var err error
+		// An id takes a byte of input and eight of memory, and a slice grows by
+		// doubling.
+		if n := allocated(func() { got, err = d.Decode(body) }); n > uint64(32*len(body))+16<<10 {
+			t.Fatalf("%d bytes of input allocate %d", len(body), n)
+		}
+		if err != nil {
+			return
+		}
+		if got.Kind == 6 && got.Ints[2] > 1 { // a lane refuses that itself
+			return
+		}
+		got.IDs = append([]idspace.ID(nil), got.IDs...)
+		again, err := d.Decode(encoded(got)[4:])
+		if err != nil || !sameFrame(again, got) {
+			t.Fatalf("%+v encoded and decoded is %+v, %v", got, again, err)
+		}
+	})
+}
+
+func FuzzHandshake(f *testing.F) {
+	hello := mesh.HelloFor(theCluster, bootOf(1), bootOf(2), [2]uint64{1, 1}, 1, 0, 0, 1)
+	f.Add(hello[len(mesh.Magic)+4:])
+	f.Add(mesh.WelcomeTo(theCluster, bootOf(2))[len(mesh.Magic)+4:])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for name, read := range map[string]func([]byte) ([]byte, error){"hello": mesh.Hello, "welcome": mesh.Welcome} {
+			var again []byte
+			var err error
+			if n := allocated(func() { again, err = read(body) }); n > uint64(64*len(body))+32<<10 {
+				t.Fatalf("%s: %d bytes of input allocate %d", name, len(body), n)
+			}
+			if err != nil {
+				continue
+			}
+			third, err := read(again[4:])
+			if err != nil || !bytes.Equal(third, again) {
+				t.Fatalf("%s %x: encoded again %x, then %x, %v", name, body, again, third, err)
+			}
+		}
+	})
+}
+
+func TestHandshakeFramesAreFrozen(t *testing.T) {
+	boot1, boot2 := "c410"+"b000000000000000000000000000"+"0001", "c410"+"b000000000000000000000000000"+"0002"
+	cluster, zero := "c410"+"c1000000000000000000000000000000", "c410"+"00000000000000000000000000000000"
+	got := mesh.HelloFor(theCluster, bootOf(1), bootOf(2), [2]uint64{1, 1}, 1, 3, 0, 9)
+	want := hex.EncodeToString([]byte("flmesh/1")) + "00000054" + "9f" + "10" + "0101" + cluster + boot1 + boot2 +
+		"01" + "03" + zero + "00" + "09" + "01" + "01" + "00" + "90"
+	if hex.EncodeToString(got) != want {
+		t.Errorf("hello\n got %x\nwant %s", got, want)
+	}
+	got = mesh.WelcomeTo(theCluster, bootOf(2))
+	want = hex.EncodeToString([]byte("flmesh/1")) + "0000002f" + "9c" + "11" + "00" + "01" + "0101" + cluster + boot2 +
+		"01" + "01" + "00" + "00" + "90"
+	if hex.EncodeToString(got) != want {
+		t.Errorf("welcome\n got %x\nwant %s", got, want)
+	}
+}
+
+func TestLongestFrameFitsTheLimit(t *testing.T) {
+	ids := make([]idspace.ID, mesh.MaxIDs)
+	for i := range ids {
+		ids[i] = math.MaxUint64
+	}
+	b := encoded(mesh.Wire{Kind: 3, Ints: [4]uint64{math.MaxUint64}, IDs: ids, Payload: make([]byte, mesh.PartSize)})
+	if n := binary.BigEndian.Uint32(b); n > mesh.MaxFrame {
+		t.Errorf("longest frame has %d bytes, limit %d", n, mesh.MaxFrame)
+	}
+}

@@ -1,0 +1,280 @@
+package mesh
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// ClusterID names a cluster. Zero stands for a node that belongs to none yet.
+type ClusterID [16]byte
+
+// IsZero reports whether c is the zero value.
+func (c ClusterID) IsZero() bool { return c == ClusterID{} }
+
+// String returns 32 hex digits.
+func (c ClusterID) String() string { return hex.EncodeToString(c[:]) }
+
+// Network reaches peers.
+type Network interface {
+	// Dial opens a stream to peer, or to whoever is at its address: the
+	// handshake finds out. It returns when ctx is done.
+	Dial(ctx context.Context, peer idspace.BootID) (net.Conn, error)
+}
+
+// Identity says who this node is. Its methods return at once.
+type Identity interface {
+	Boot() idspace.BootID         // never changes
+	Cluster() ClusterID           // zero while blank
+	Last() idspace.NodeNumber     // the greatest number known to be granted
+	Owns(idspace.NodeNumber) bool // asked for every frame
+	Numbers() []idspace.NodeNumber
+}
+
+// Owner holds this node's connections. Every call returns at once; msg and ids
+// are not kept. An error means that nothing was taken.
+type Owner interface {
+	Deliver(id idspace.ID, msg []byte) error
+
+	// DeliverMany is Deliver for each of ids; results has their length.
+	DeliverMany(ids []idspace.ID, msg []byte, results []error)
+
+	// DeliverWritten calls done exactly once, from any goroutine, with nil when
+	// msg is written to the socket or with what became of it. timeout is what
+	// is left of the sender's patience, 0 for no end.
+	DeliverWritten(id idspace.ID, msg []byte, timeout time.Duration, done func(error))
+
+	Close(id idspace.ID) error
+
+	// Describe returns what Mesh.Describe hands to the asking node.
+	Describe(id idspace.ID) ([]byte, error)
+}
+
+// Requests answers the requests of peers. A call may block until ctx is done;
+// calls overlap. The answer is at most 64 KiB. For a kind it does not know it
+// returns ErrUnknownRequest; any other error reaches the peer as
+// ErrRequestFailed, so whatever the peer is to learn belongs into the answer.
+type Requests interface {
+	Handle(ctx context.Context, peer idspace.BootID, kind RequestKind, body []byte) ([]byte, error)
+}
+
+// Undelivered says what became of asynchronous sends after they were accepted.
+type Undelivered struct {
+	ID       idspace.ID
+	Outcome  Outcome
+	Messages int // sends that ended so
+	Closes   int // closes that ended so
+}
+
+// Defaults of Config.
+const (
+	DefaultWindow           = 8 << 20
+	DefaultMaxMessage       = 1 << 20
+	DefaultSendTimeout      = 5 * time.Second
+	DefaultIdleTimeout      = 60 * time.Second
+	DefaultReconnectTimeout = 10 * time.Second
+	DefaultPingEvery        = time.Second
+	DefaultDeadAfter        = 4 * time.Second
+	DefaultHandshakeTimeout = 5 * time.Second
+	DefaultMaxPeers         = 1024
+	DefaultMaxInbound       = 1024
+	DefaultMaxWaits         = 16 << 10
+	DefaultMaxRequests      = 64
+	DefaultReports          = 16 << 10
+)
+
+// Config holds the settings of a Mesh.
+type Config struct {
+	Network  Network  // required
+	Identity Identity // required
+	Owner    Owner    // required
+	Requests Requests // nil: every request is unknown
+
+	// OutcomeOf gives the code for an error of Owner. Required. A code that is
+	// not valid, or that says accepted, is sent as uncertain.
+	OutcomeOf func(error) Outcome
+
+	// Undelivered is told of asynchronous sends that failed after they were
+	// accepted, one call at a time. It must not block. Nil: they are counted
+	// only.
+	Undelivered func(Undelivered)
+
+	// Heard is told the numbers of a peer and the greatest number it knows,
+	// after a handshake and when they change. Numbers add to those told before.
+	// It must not block and keeps nothing of the slice. Nil: nobody is told.
+	Heard func(peer idspace.BootID, numbers []idspace.NodeNumber, last idspace.NodeNumber)
+
+	// Lanes is how many streams carry the messages of a link. Zero means 1; at
+	// most 16.
+	Lanes int
+
+	// Window bounds, for one lane, what is queued and what is not acknowledged,
+	// in bytes, with 64 for each id beside the payload. Senders wait at the
+	// bound. Zero means DefaultWindow; at most 16 MiB, which keeps the outcomes
+	// that may be due within the protocol's bound; at least MaxMessage + 128 KiB.
+	Window int
+
+	// MaxMessage is the longest message sent or taken, in bytes. Zero means
+	// DefaultMaxMessage.
+	MaxMessage int
+
+	// SendTimeout is how long a send waits for room in the window. Zero means
+	// DefaultSendTimeout; at most 1 h.
+	SendTimeout time.Duration
+
+	// IdleTimeout closes a stream that has nothing to do for so long. Zero
+	// means DefaultIdleTimeout; at least PingEvery.
+	IdleTimeout time.Duration
+
+	// ReconnectTimeout is how long what is queued waits for a stream. Zero
+	// means DefaultReconnectTimeout.
+	ReconnectTimeout time.Duration
+
+	// PingEvery is the time between pings, and the grain of IdleTimeout and
+	// DeadAfter. Zero means DefaultPingEvery; at least 1 ms.
+	PingEvery time.Duration
+
+	// DeadAfter ends the streams of a peer from which nothing was received for
+	// so long. Zero means DefaultDeadAfter; at least twice PingEvery.
+	DeadAfter time.Duration
+
+	// HandshakeTimeout bounds a handshake, dialling included. Zero means
+	// DefaultHandshakeTimeout.
+	HandshakeTimeout time.Duration
+
+	// MaxPeers bounds the peers with a link from here; one over the bound is
+	// unreachable. Zero means DefaultMaxPeers.
+	MaxPeers int
+
+	// MaxInbound bounds the streams taken from peers, those in a handshake
+	// included; one over the bound is closed unread. One peer has at most as
+	// many as a link can have streams. Zero means DefaultMaxInbound.
+	MaxInbound int
+
+	// MaxWaits bounds the sends and closes that wait for their outcome on one
+	// lane, at either end; one over the bound is refused with backpressure.
+	// Zero means DefaultMaxWaits.
+	MaxWaits int
+
+	// MaxRequests bounds the requests under way on one control stream, at
+	// either end; one over the bound is refused with backpressure. Zero means
+	// DefaultMaxRequests.
+	MaxRequests int
+
+	// Reports bounds the ids for which Undelivered has not been called yet.
+	// Further reports are counted and dropped. Zero means DefaultReports.
+	Reports int
+
+	// Now is the clock for round-trip times and for ReconnectTimeout. Nil means
+	// time.Now.
+	Now func() time.Time
+
+	// Random is read for session ids and jitter. Nil means crypto/rand.
+	Random io.Reader
+
+	// Logger receives what an operator should see. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+func (c *Config) validate() error {
+	var faults []error
+	bad := func(wrong bool, field string, value any, allowed string) {
+		if wrong {
+			faults = append(faults, fmt.Errorf("%w: %s %v: allowed is %s", ErrBadConfig, field, value, allowed))
+		}
+	}
+	bad(c.Network == nil, "Network", "(nil)", "a network")
+	bad(c.Identity == nil, "Identity", "(nil)", "an identity")
+	bad(c.Owner == nil, "Owner", "(nil)", "an owner")
+	bad(c.OutcomeOf == nil, "OutcomeOf", "(nil)", "a function")
+	bad(c.Identity != nil && c.Identity.Boot().IsZero(), "Identity.Boot", "(zero)", "a boot id")
+	for _, n := range c.counts() {
+		bad(*n.value < 0 || *n.value > n.most, n.name, *n.value, fmt.Sprintf("0 to %d", n.most))
+	}
+	for _, d := range c.durations() {
+		bad(*d.value < 0 || *d.value > time.Hour, d.name, *d.value, "0 to 1h")
+	}
+	f := c.withDefaults()
+	bad(f.Window < f.MaxMessage+messageRoom, "Window", f.Window, fmt.Sprintf("at least MaxMessage + %d", messageRoom))
+	bad(f.PingEvery < time.Millisecond, "PingEvery", f.PingEvery, "at least 1ms")
+	bad(f.DeadAfter < 2*f.PingEvery, "DeadAfter", f.DeadAfter, "at least twice PingEvery")
+	bad(f.IdleTimeout < f.PingEvery, "IdleTimeout", f.IdleTimeout, "at least PingEvery")
+	return errors.Join(faults...)
+}
+
+// messageRoom is what the window must have beside one message, in bytes: the
+// cost of maxIDs ids, doubled.
+const messageRoom = 2 * maxIDs * idCost
+
+type count struct {
+	name        string
+	value       *int
+	unset, most int
+}
+
+func (c *Config) counts() []count {
+	return []count{
+		{"Lanes", &c.Lanes, 1, maxLanes},
+		{"Window", &c.Window, DefaultWindow, 16 << 20},
+		{"MaxMessage", &c.MaxMessage, DefaultMaxMessage, 15 << 20},
+		{"MaxPeers", &c.MaxPeers, DefaultMaxPeers, 1 << 16},
+		{"MaxInbound", &c.MaxInbound, DefaultMaxInbound, 1 << 16},
+		{"MaxWaits", &c.MaxWaits, DefaultMaxWaits, 1 << 17},
+		{"MaxRequests", &c.MaxRequests, DefaultMaxRequests, 1 << 12},
+		{"Reports", &c.Reports, DefaultReports, 1 << 24},
+	}
+}
+
+type duration struct {
+	name  string
+	value *time.Duration
+	unset time.Duration
+}
+
+func (c *Config) durations() []duration {
+	return []duration{
+		{"SendTimeout", &c.SendTimeout, DefaultSendTimeout},
+		{"IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout},
+		{"ReconnectTimeout", &c.ReconnectTimeout, DefaultReconnectTimeout},
+		{"PingEvery", &c.PingEvery, DefaultPingEvery},
+		{"DeadAfter", &c.DeadAfter, DefaultDeadAfter},
+		{"HandshakeTimeout", &c.HandshakeTimeout, DefaultHandshakeTimeout},
+	}
+}
+
+func (c Config) withDefaults() Config {
+	for _, n := range c.counts() {
+		if *n.value == 0 {
+			*n.value = n.unset
+		}
+	}
+	for _, d := range c.durations() {
+		if *d.value == 0 {
+			*d.value = d.unset
+		}
+	}
+	if c.Undelivered == nil {
+		c.Undelivered = func(Undelivered) {}
+	}
+	if c.Heard == nil {
+		c.Heard = func(idspace.BootID, []idspace.NodeNumber, idspace.NodeNumber) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}

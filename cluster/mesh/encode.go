@@ -1,0 +1,162 @@
+package mesh
+
+import (
+	"encoding/binary"
+
+	"flamingo/idspace"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// message is a frame of a lane before it has its number.
+type message struct {
+	kind    frameKind
+	id      idspace.ID   // all kinds but many
+	ids     []idspace.ID // many
+	millis  uint64       // wait: the deadline, 0 for none
+	payload []byte
+}
+
+// each calls f for every id of m.
+func (m *message) each(f func(idspace.ID)) {
+	if m.kind != kindMany {
+		f(m.id)
+		return
+	}
+	for _, id := range m.ids {
+		f(id)
+	}
+}
+
+// encoder appends frames to buf. Not safe for concurrent use.
+type encoder struct {
+	buf []byte
+	out *msgpack.Encoder // writes to this encoder
+}
+
+func newEncoder() *encoder {
+	e := &encoder{}
+	e.out = msgpack.NewEncoder(e)
+	return e
+}
+
+// Write and WriteByte are for the library. They take everything, so what the
+// library's methods return is nil.
+func (e *encoder) Write(p []byte) (int, error) {
+	e.buf = append(e.buf, p...)
+	return len(p), nil
+}
+
+// WriteByte implements io.ByteWriter.
+func (e *encoder) WriteByte(c byte) error {
+	e.buf = append(e.buf, c)
+	return nil
+}
+
+func (e *encoder) uint(v uint64) { _ = e.out.EncodeUint(v) }
+
+func (e *encoder) array(n int) { _ = e.out.EncodeArrayLen(n) }
+
+func (e *encoder) bytes(b []byte) {
+	_ = e.out.EncodeBytesLen(len(b))
+	e.buf = append(e.buf, b...)
+}
+
+// begin starts a frame and returns where it does.
+func (e *encoder) begin(kind frameKind) (start int) {
+	start = len(e.buf)
+	e.buf = append(e.buf, 0, 0, 0, 0)
+	e.open(kind)
+	return start
+}
+
+// open writes what begins the body of a frame.
+func (e *encoder) open(kind frameKind) {
+	e.array(len(layouts[kind].fields))
+	e.uint(uint64(kind))
+}
+
+// end puts the length into the header of the frame that starts at start.
+func (e *encoder) end(start int) {
+	binary.BigEndian.PutUint32(e.buf[start:], uint32(len(e.buf)-start-headerLen))
+}
+
+// message appends a numbered frame of a lane.
+func (e *encoder) message(seq uint64, m *message) {
+	start := e.begin(m.kind)
+	e.fields(seq, m)
+	e.end(start)
+}
+
+// body appends the frame without a header and with number 0, as it travels in
+// parts.
+func (e *encoder) body(m *message) {
+	e.open(m.kind)
+	e.fields(0, m)
+}
+
+func (e *encoder) fields(seq uint64, m *message) {
+	e.uint(seq)
+	if m.kind == kindMany {
+		e.array(len(m.ids))
+		for _, id := range m.ids {
+			e.uint(uint64(id))
+		}
+	} else {
+		e.uint(uint64(m.id))
+	}
+	switch m.kind { //nolint:exhaustive // every other kind of message is a close
+	case kindWait, kindVoid:
+		e.uint(m.millis)
+		e.bytes(m.payload)
+	case kindData, kindMany:
+		e.bytes(m.payload)
+	default: // the closes end here
+	}
+}
+
+// part appends a piece of a message that travels in parts.
+func (e *encoder) part(seq, tag uint64, last bool, piece []byte) {
+	start := e.begin(kindPart)
+	e.uint(seq)
+	e.uint(tag)
+	if last {
+		e.uint(1)
+	} else {
+		e.uint(0)
+	}
+	e.bytes(piece)
+	e.end(start)
+}
+
+// uints appends a frame that has integers alone.
+func (e *encoder) uints(kind frameKind, values ...uint64) {
+	start := e.begin(kind)
+	for _, v := range values {
+		e.uint(v)
+	}
+	e.end(start)
+}
+
+// call appends a request or a reply.
+func (e *encoder) call(kind frameKind, number, code uint64, body []byte) {
+	start := e.begin(kind)
+	e.uint(number)
+	e.uint(code)
+	e.bytes(body)
+	e.end(start)
+}
+
+func (e *encoder) numbers(last idspace.NodeNumber, numbers []idspace.NodeNumber) {
+	start := e.begin(kindNumbers)
+	e.uint(uint64(last))
+	e.numberList(numbers)
+	e.end(start)
+}
+
+func (e *encoder) numberList(numbers []idspace.NodeNumber) {
+	e.array(len(numbers))
+	for _, n := range numbers {
+		e.uint(uint64(n))
+	}
+}

@@ -1,0 +1,152 @@
+package mesh
+
+import "flamingo/idspace"
+
+// Wire is a frame with its fields in the open.
+type Wire struct {
+	Kind    uint8
+	Ints    [4]uint64
+	IDs     []idspace.ID
+	Payload []byte
+}
+
+// WireDecoder decodes one frame after another.
+type WireDecoder struct {
+	d *decoder
+	f frame
+}
+
+func NewWireDecoder() *WireDecoder { return &WireDecoder{d: newDecoder()} }
+
+// Decode decodes the body of a frame.
+func (w *WireDecoder) Decode(body []byte) (Wire, error) {
+	w.f.payload, w.f.ids, w.f.u = nil, w.f.ids[:0], [4]uint64{}
+	err := w.d.frame(body, &w.f)
+	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload}, err
+}
+
+// Hello and Welcome decode a handshake frame and encode it again.
+func Hello(body []byte) ([]byte, error) {
+	h, err := newDecoder().hello(body)
+	e := newEncoder()
+	e.hello(&h)
+	return e.buf, err
+}
+
+func Welcome(body []byte) ([]byte, error) {
+	w, err := newDecoder().welcome(body)
+	e := newEncoder()
+	e.welcome(&w)
+	return e.buf, err
+}
+
+// WireEncoder appends frames.
+type WireEncoder struct{ e *encoder }
+
+func NewWireEncoder() *WireEncoder { return &WireEncoder{newEncoder()} }
+
+func (w *WireEncoder) Reset()        { w.e.buf = w.e.buf[:0] }
+func (w *WireEncoder) Bytes() []byte { return w.e.buf }
+
+// Encode appends a frame, header and all.
+func (w *WireEncoder) Encode(f Wire) {
+	e, u := w.e, f.Ints
+	switch k := frameKind(f.Kind); k { //nolint:exhaustive // every other kind has integers alone, but the handshake's, which are not for this
+	case kindData, kindClose, kindCloseWait:
+		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), payload: f.Payload})
+	case kindWait, kindVoid:
+		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), millis: u[2], payload: f.Payload})
+	case kindMany:
+		e.message(u[0], &message{kind: k, ids: f.IDs, payload: f.Payload})
+	case kindPart:
+		e.part(u[0], u[1], u[2] == 1, f.Payload)
+	case kindRequest, kindReply:
+		e.call(k, u[0], u[1], f.Payload)
+	case kindNumbers:
+		numbers := make([]idspace.NodeNumber, len(f.IDs))
+		for i, n := range f.IDs {
+			numbers[i] = idspace.NodeNumber(n)
+		}
+		e.numbers(idspace.NodeNumber(u[0]), numbers)
+	default:
+		e.uints(k, u[:len(layouts[k].fields)-1]...)
+	}
+}
+
+// HelloFor returns the first bytes that a node with these ids sends.
+func HelloFor(cluster ClusterID, boot, expected idspace.BootID, versions [2]uint64, kind, lane, resume, attempt uint64) []byte {
+	e := newEncoder()
+	e.buf = append(e.buf, Magic...)
+	e.hello(&hello{
+		min: versions[0], max: versions[1], cluster: cluster, boot: boot, expected: expected,
+		kind: streamKind(kind), lane: lane, resume: resume, attempt: attempt, nextSeq: 1, nextOutcome: 1,
+	})
+	return e.buf
+}
+
+// RefusalOf reads the refusal out of the body of a welcome.
+func RefusalOf(body []byte) (Refusal, error) {
+	w, err := newDecoder().welcome(body)
+	return w.refusal, err
+}
+
+// WelcomeTo returns the answer of boot that accepts a lane from its first frame.
+func WelcomeTo(cluster ClusterID, boot idspace.BootID) []byte {
+	e := newEncoder()
+	e.buf = append(e.buf, Magic...)
+	e.welcome(&welcome{version: 1, min: 1, max: 1, cluster: cluster, boot: boot, nextSeq: 1, nextOutcome: 1})
+	return e.buf
+}
+
+// Trust leaves out the comparison of boots in the handshakes of m.
+func (m *Mesh) Trust() { m.trusting = true }
+
+// Layouts returns name and fields of every frame, by kind.
+func Layouts() map[int][2]string {
+	all := make(map[int][2]string)
+	for k, l := range layouts {
+		if k > 0 {
+			all[k] = [2]string{l.name, l.fields}
+		}
+	}
+	return all
+}
+
+// OutcomeNames, RefusalNames, RequestNames and ReplyNames return the lists of
+// codes.
+func OutcomeNames() (names []string) {
+	for i := range outcomes {
+		names = append(names, Outcome(i).String())
+	}
+	return names
+}
+
+func RefusalNames() []string { return refusalNames[:] }
+
+func RequestNames() []string { return requestNames[1:] }
+
+func ReplyNames() (names []string) {
+	for _, r := range replies {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// Limits returns the limits of the protocol by the names of docs/protocol.md.
+func Limits() map[string]int {
+	return map[string]int{
+		"frame": maxFrame, "handshake frame": maxHello, "piece of a part": partSize,
+		"messages in parts": maxParts, "ids in a frame": maxIDs, "numbers in a frame": maxNumbers,
+		"lanes": maxLanes, "outcomes unacknowledged": maxOutcomes, "request and reply body": maxRequest,
+		"assembled beside the payload": assemblyOverhead,
+	}
+}
+
+const (
+	PartSize   = partSize
+	MaxIDs     = maxIDs
+	MaxFrame   = maxFrame
+	MaxHello   = maxHello
+	MaxRequest = maxRequest
+	IDCost     = idCost
+)

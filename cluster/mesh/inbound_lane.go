@@ -1,0 +1,211 @@
+package mesh
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// An inLane takes the frames of a lane, in order. It belongs to the goroutine
+// that reads; only waits and the outbox are shared.
+type inLane struct {
+	*inStream
+	next    uint64 // number of the next frame
+	long    map[uint64]*assembly
+	inner   *decoder // for what was assembled
+	results []error
+	waits   atomic.Int64 // outcomes owed to sends that wait
+}
+
+// An assembly is a message of which not all parts have come.
+type assembly struct {
+	body []byte
+	over bool // over the limit: the rest is dropped, and the sender is told
+}
+
+func newInLane(s *inStream) *inLane {
+	return &inLane{inStream: s, next: s.hello.nextSeq, long: make(map[uint64]*assembly), inner: newDecoder()}
+}
+
+// read takes frames until the stream ends, and acknowledges them a batch at a
+// time. It waits for nothing but bytes.
+func (n *inLane) read() error {
+	r, d, f := frameReader{stream: n.stream}, newDecoder(), frame{}
+	for {
+		body, err := r.next()
+		if err != nil {
+			return err
+		}
+		if err := d.frame(body, &f); err != nil {
+			return err
+		}
+		if f.kind == kindOutcomeAck {
+			err = n.box.settle(f.u[0])
+		} else {
+			err = n.numbered(&f)
+		}
+		if err != nil {
+			return err
+		}
+		if !r.batched() {
+			n.box.setAck(n.next - 1)
+		}
+	}
+}
+
+func (n *inLane) numbered(f *frame) error {
+	seq := f.u[0]
+	if f.kind > kindVoid {
+		return fmt.Errorf("%w: %s on a lane", reasonError{ReasonUnexpected}, layouts[f.kind].name)
+	}
+	if seq != n.next {
+		return fmt.Errorf("%w: %d, want %d", reasonError{ReasonSequence}, seq, n.next)
+	}
+	n.next++
+	switch f.kind { //nolint:exhaustive // every other kind is a whole frame: those after void were refused above
+	case kindVoid:
+		return nil
+	case kindPart:
+		return n.part(seq, f)
+	default:
+		return n.take(seq, f)
+	}
+}
+
+// take delivers one whole frame under the number seq.
+func (n *inLane) take(seq uint64, f *frame) error {
+	if f.kind == kindMany {
+		return n.takeMany(seq, f)
+	}
+	id := idOf(f.u[1])
+	if !id.Valid() {
+		return fmt.Errorf("%w: not an id", reasonError{ReasonMalformed})
+	}
+	switch {
+	case !n.mesh.cfg.Identity.Owns(id.Node()):
+		n.answer(seq, id, OutcomeNotMine)
+	case len(f.payload) > n.mesh.cfg.MaxMessage:
+		n.answer(seq, id, OutcomeTooLarge)
+	case f.kind == kindData:
+		n.refused(seq, id, n.mesh.cfg.Owner.Deliver(id, f.payload))
+	case f.kind == kindWait:
+		n.takeWait(seq, id, f)
+	case f.kind == kindClose:
+		n.refused(seq, id, n.mesh.cfg.Owner.Close(id))
+	default: // close-wait
+		n.answer(seq, id, n.codeOf(n.mesh.cfg.Owner.Close(id)))
+	}
+	return nil
+}
+
+func (n *inLane) codeOf(err error) Outcome {
+	if err == nil {
+		return OutcomeAccepted
+	}
+	return n.mesh.code(err)
+}
+
+// refused answers only what was not taken.
+func (n *inLane) refused(seq uint64, id idspace.ID, err error) {
+	if err != nil {
+		n.answer(seq, id, n.mesh.code(err))
+	}
+}
+
+func (n *inLane) answer(seq uint64, id idspace.ID, o Outcome) {
+	if !n.box.outcome(seq, id, o) {
+		n.mesh.late.Add(1)
+	}
+}
+
+// takeWait lets the owner call back once the message is written.
+func (n *inLane) takeWait(seq uint64, id idspace.ID, f *frame) {
+	if n.waits.Add(1) > int64(n.mesh.cfg.MaxWaits) {
+		n.waits.Add(-1)
+		n.answer(seq, id, OutcomeBackpressure)
+		return
+	}
+	const most = 1<<63 - 1
+	timeout := time.Duration(min(f.u[2], most/uint64(time.Millisecond))) * time.Millisecond
+	var called atomic.Bool
+	n.mesh.cfg.Owner.DeliverWritten(id, f.payload, timeout, func(err error) {
+		if !called.Swap(true) {
+			n.waits.Add(-1)
+			n.answer(seq, id, n.codeOf(err))
+		}
+	})
+}
+
+// takeMany delivers one message to several ids. Outcomes are told in the order
+// of the ids.
+func (n *inLane) takeMany(seq uint64, f *frame) error {
+	foreign := len(f.payload) > n.mesh.cfg.MaxMessage
+	for _, id := range f.ids {
+		if !id.Valid() {
+			return fmt.Errorf("%w: not an id", reasonError{ReasonMalformed})
+		}
+		foreign = foreign || !n.mesh.cfg.Identity.Owns(id.Node())
+	}
+	if foreign {
+		for _, id := range f.ids {
+			if err := n.take(seq, &frame{kind: kindData, u: [4]uint64{seq, uint64(id)}, payload: f.payload}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if cap(n.results) < len(f.ids) {
+		n.results = make([]error, maxIDs)
+	}
+	results := n.results[:len(f.ids)]
+	clear(results)
+	n.mesh.cfg.Owner.DeliverMany(f.ids, f.payload, results)
+	for i, id := range f.ids {
+		n.refused(seq, id, results[i])
+	}
+	return nil
+}
+
+// part adds a piece to its message, and delivers the message with the last one.
+func (n *inLane) part(seq uint64, f *frame) error {
+	tag, last := f.u[1], f.u[2]
+	if last > 1 || len(f.payload) > partSize {
+		return fmt.Errorf("%w: part", reasonError{ReasonMalformed})
+	}
+	a := n.long[tag]
+	if a == nil {
+		if len(n.long) >= maxParts {
+			return reasonError{ReasonParts}
+		}
+		a = &assembly{}
+		n.long[tag] = a
+	}
+	if len(a.body)+len(f.payload) > n.mesh.cfg.MaxMessage+assemblyOverhead {
+		a.over, a.body = true, nil
+	}
+	if !a.over {
+		a.body = append(a.body, f.payload...)
+	}
+	if last == 0 {
+		return nil
+	}
+	delete(n.long, tag)
+	if a.over {
+		n.answer(seq, 0, OutcomeTooLarge)
+		return nil
+	}
+	return n.assembled(seq, a.body)
+}
+
+func (n *inLane) assembled(seq uint64, body []byte) error {
+	var f frame
+	if err := n.inner.frame(body, &f); err != nil {
+		return err
+	}
+	if f.u[0] != 0 || f.kind != kindData && f.kind != kindWait && f.kind != kindMany {
+		return fmt.Errorf("%w: %s in parts", reasonError{ReasonUnexpected}, layouts[f.kind].name)
+	}
+	return n.take(seq, &f)
+}

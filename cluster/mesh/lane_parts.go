@@ -1,0 +1,240 @@
+package mesh
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"flamingo/idspace"
+)
+
+// An item is a message that cannot be queued at once: it travels in parts, or
+// it stands behind such a one for the same id.
+type item struct {
+	message
+	size   int
+	ticket *ticket
+	long   bool
+	behind int // ids for which another item comes first
+
+	// Of a long one that is under way.
+	body        []byte // the frame as it travels, cut into parts
+	tag         uint64
+	offset      int
+	first, last uint64 // numbers of its first and its last part, once queued
+	restarts    int
+}
+
+// maxRestarts bounds how often a long message begins anew when sessions break
+// before its last part; then it ends as unreachable, since it cannot have
+// arrived.
+const maxRestarts = 8
+
+// A partQueue holds the items of a lane. fifos has a line for each id that an
+// item has; an item may go when it is the first for each of its ids. The
+// lane's mu guards it; the window bounds it.
+type partQueue struct {
+	fifos   map[idspace.ID][]*item
+	long    []*item // under way: the first maxParts of them
+	turn    int
+	lastTag uint64
+}
+
+// holdLocked reports whether m has to stand behind an item.
+func (p *partQueue) holdLocked(m *message) bool {
+	if len(p.fifos) == 0 {
+		return false
+	}
+	found := false
+	m.each(func(id idspace.ID) { found = found || p.fifos[id] != nil })
+	return found
+}
+
+// standLocked makes an item of m and lets it go if it is the first.
+func (l *lane) standLocked(m message, size int, t *ticket) {
+	m.payload = bytes.Clone(m.payload)
+	it := &item{message: m, size: size, ticket: t, long: len(m.payload) > partSize}
+	if t != nil && t.done != nil {
+		t.item = it
+	}
+	m.each(func(id idspace.ID) {
+		line := l.parts.fifos[id]
+		if n := len(line); n > 0 {
+			if line[n-1] == it {
+				return // the id stands twice in the message
+			}
+			it.behind++
+		}
+		l.parts.fifos[id] = append(line, it)
+	})
+	if it.behind == 0 {
+		l.goLocked([]*item{it})
+	}
+}
+
+// goLocked sends items that stand first for each of their ids, and then those
+// for which that clears the way.
+func (l *lane) goLocked(ready []*item) {
+	for len(ready) > 0 {
+		it := ready[0]
+		ready = ready[1:]
+		if it.long {
+			l.enc.buf = nil
+			l.enc.body(&it.message)
+			it.body, l.enc.buf = l.enc.buf, nil
+			l.parts.long = append(l.parts.long, it)
+			l.work.Signal()
+			continue
+		}
+		l.appendLocked(&it.message, it.size, it.ticket)
+		ready = l.parts.doneLocked(it, ready)
+	}
+}
+
+// doneLocked takes it out of its lines, and appends whoever is first for all of
+// its ids by that.
+func (p *partQueue) doneLocked(it *item, ready []*item) []*item {
+	it.each(func(id idspace.ID) {
+		line := p.fifos[id]
+		if len(line) == 0 || line[0] != it {
+			return
+		}
+		if len(line) == 1 {
+			delete(p.fifos, id)
+			return
+		}
+		p.fifos[id] = line[1:]
+		if line[1].behind--; line[1].behind == 0 {
+			ready = append(ready, line[1])
+		}
+	})
+	return ready
+}
+
+// partLocked queues the next part of one long item, in turn. The writer calls
+// it for each write, so that parts and short messages share the stream.
+func (l *lane) partLocked() {
+	p := &l.parts
+	n := min(len(p.long), maxParts)
+	for range n {
+		p.turn++
+		if it := p.long[p.turn%n]; it.last == 0 {
+			l.queuePartLocked(it)
+			return
+		}
+	}
+}
+
+func (l *lane) queuePartLocked(it *item) {
+	if it.first == 0 {
+		l.parts.lastTag++
+		it.first, it.tag = l.next, l.parts.lastTag
+	}
+	piece := it.body[it.offset:min(it.offset+partSize, len(it.body))]
+	it.offset += len(piece)
+	e := entry{}
+	final := it.offset == len(it.body)
+	if final {
+		it.last = l.next
+		e = entryOf(&it.message, it.size, it.ticket)
+	}
+	c := l.tailLocked()
+	l.enc.buf = c.buf
+	l.enc.part(l.next, it.tag, final, piece)
+	c.buf = l.enc.buf
+	l.queuedLocked(c, e)
+}
+
+// handedLocked takes out the long items whose last part was handed to the
+// stream. Until then nothing may pass them: a broken session makes them start
+// anew.
+func (l *lane) handedLocked() {
+	var ready []*item
+	l.parts.long = slices.DeleteFunc(l.parts.long, func(it *item) bool {
+		if it.last == 0 || it.last > l.sent {
+			return false
+		}
+		ready = l.parts.doneLocked(it, ready)
+		return true
+	})
+	l.goLocked(ready)
+}
+
+// restartLocked makes the long items that a session has seen a part of begin
+// anew, or ends them. Parts that are still queued become void.
+func (l *lane) restartLocked() {
+	var ready []*item
+	l.parts.long = slices.DeleteFunc(l.parts.long, func(it *item) bool {
+		if it.first == 0 || it.first > l.sent {
+			return false
+		}
+		l.rewindLocked(it)
+		if it.restarts++; it.restarts <= maxRestarts {
+			return false
+		}
+		l.settleLocked(entryOf(&it.message, it.size, it.ticket), OutcomeUnreachable)
+		l.room.releaseLocked(it.size)
+		ready = l.parts.doneLocked(it, ready)
+		return true
+	})
+	l.goLocked(ready)
+}
+
+// rewindLocked takes the queued parts of it out.
+func (l *lane) rewindLocked(it *item) {
+	if it.last != 0 { // its entry is queued; the next last part brings another
+		*l.entries.at(it.last) = entry{}
+	}
+	l.eachQueuedLocked(func(f *frame, kind *byte) {
+		if f.kind == kindPart && f.u[1] == it.tag {
+			*kind = byte(kindVoid)
+		}
+	})
+	it.first, it.last, it.offset = 0, 0, 0
+	if it.ticket != nil && it.ticket.done != nil {
+		it.ticket.seq, it.ticket.item = 0, it
+	}
+}
+
+// eachQueuedLocked calls f for the queued frames, with the byte that holds the
+// kind.
+func (l *lane) eachQueuedLocked(f func(*frame, *byte)) {
+	d, fr := newDecoder(), frame{}
+	for _, c := range l.queue {
+		for b := c.buf; len(b) > 0; {
+			n := headerLen + int(binary.BigEndian.Uint32(b))
+			if err := d.frame(b[headerLen:n], &fr); err != nil {
+				panic("mesh: own frame does not decode: " + err.Error())
+			}
+			f(&fr, &b[headerLen+1]) // behind the length of the array
+			b = b[n:]
+		}
+	}
+}
+
+// voidLocked takes the frame of t out if it was not handed to a stream. Its
+// number stays, with a frame that says nothing.
+func (l *lane) voidLocked(t *ticket) bool {
+	if it := t.item; it != nil {
+		if it.long && (it.first != 0 || it.behind == 0) {
+			return false
+		}
+		it.kind, it.long, it.payload, it.ticket = kindVoid, false, nil, nil
+		return true
+	}
+	if t.seq == 0 || t.seq <= l.sent || !l.entries.has(t.seq) {
+		return false
+	}
+	done := false
+	l.eachQueuedLocked(func(f *frame, kind *byte) {
+		if f.u[0] == t.seq && f.kind == kindWait {
+			*kind = byte(kindVoid)
+			done = true
+		}
+	})
+	if done {
+		e := l.entries.at(t.seq)
+		e.kind, e.ticket = entryNone, nil
+	}
+	return done
+}

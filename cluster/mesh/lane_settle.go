@@ -1,0 +1,198 @@
+package mesh
+
+import (
+	"context"
+
+	"flamingo/idspace"
+)
+
+// acknowledged takes the peer's word that all frames up to seq are done with.
+func (l *lane) acknowledged(seq uint64) error {
+	l.mu.Lock()
+	defer l.unlock()
+	if seq > l.sent || seq+1 < l.entries.first {
+		return reasonError{ReasonAck}
+	}
+	freed := 0
+	for l.entries.first <= seq {
+		e := l.entries.pop()
+		freed += e.size
+		if e.kind == entryWait {
+			l.waits[e.ticket.seq] = e.ticket
+		}
+	}
+	l.room.releaseLocked(freed)
+	l.settledLocked()
+	return nil
+}
+
+// answered takes outcome number n, which refers to frame seq. id zero stands
+// for every id of the frame.
+func (l *lane) answered(n, seq uint64, id idspace.ID, o Outcome) error {
+	l.mu.Lock()
+	defer l.unlock()
+	if n != l.outcomes+1 {
+		return reasonError{ReasonSequence}
+	}
+	l.outcomes = n
+	l.work.Signal()
+	if t := l.waits[seq]; t != nil {
+		delete(l.waits, seq)
+		l.finishLocked(t, o)
+		l.settledLocked()
+		return nil
+	}
+	if !l.entries.has(seq) || seq > l.sent {
+		return reasonError{ReasonAck}
+	}
+	e := l.entries.at(seq)
+	if id != 0 && e.kind != entryMany && e.kind != entryNone && id != e.id {
+		return reasonError{ReasonAck}
+	}
+	if e.kind == entryMany && id != 0 {
+		return l.answeredOneLocked(e.ticket, id, o)
+	}
+	l.settleLocked(*e, o)
+	e.kind, e.ticket = entryNone, nil
+	return nil
+}
+
+// answeredOneLocked settles one id of a frame with several. The outcomes of a
+// frame come in the order of its ids.
+func (l *lane) answeredOneLocked(t *ticket, id idspace.ID, o Outcome) error {
+	for t.cursor < len(t.ids) {
+		t.cursor++
+		if t.ids[t.cursor-1] == id {
+			l.loseLocked(Undelivered{ID: id, Outcome: o, Messages: 1})
+			return nil
+		}
+	}
+	return reasonError{ReasonAck}
+}
+
+// settleLocked ends what e stands for.
+func (l *lane) settleLocked(e entry, o Outcome) {
+	switch e.kind {
+	case entryData:
+		l.loseLocked(Undelivered{ID: e.id, Outcome: o, Messages: 1})
+	case entryClose:
+		l.loseLocked(Undelivered{ID: e.id, Outcome: o, Closes: 1})
+	case entryMany:
+		for _, id := range e.ticket.ids[e.ticket.cursor:] {
+			l.loseLocked(Undelivered{ID: id, Outcome: o, Messages: 1})
+		}
+	case entryWait:
+		l.finishLocked(e.ticket, o)
+	case entryNone:
+	}
+}
+
+func (l *lane) loseLocked(u Undelivered) {
+	if u.Outcome == OutcomeAccepted { // no owner says that of what it refuses
+		u.Outcome = OutcomeUncertain
+	}
+	l.lost = append(l.lost, u)
+}
+
+func (l *lane) finishLocked(t *ticket, o Outcome) {
+	l.waiting--
+	t.finish(o)
+}
+
+// interrupted ends what was handed to a session that is over: nobody can say
+// what became of it. What was not handed over stays queued.
+func (l *lane) interrupted() {
+	l.mu.Lock()
+	defer l.unlock()
+	freed := 0
+	for l.entries.first <= l.sent {
+		e := l.entries.pop()
+		freed += e.size
+		l.settleLocked(e, OutcomeUncertain)
+	}
+	for seq, t := range l.waits {
+		delete(l.waits, seq)
+		l.finishLocked(t, OutcomeUncertain)
+	}
+	l.restartLocked()
+	l.room.releaseLocked(freed)
+	l.settledLocked()
+}
+
+// fail ends what is queued with o. It follows interrupted, so nothing of it
+// was ever handed to a stream.
+func (l *lane) fail(o Outcome) {
+	l.mu.Lock()
+	defer l.unlock()
+	l.failLocked(o)
+}
+
+func (l *lane) failLocked(o Outcome) {
+	freed := 0
+	for l.entries.count > 0 {
+		e := l.entries.pop()
+		freed += e.size
+		l.settleLocked(e, o)
+	}
+	seen := make(map[*item]bool)
+	for _, line := range l.parts.fifos {
+		for _, it := range line {
+			if !seen[it] && it.last == 0 { // else its entry is settled
+				freed += it.size
+				l.settleLocked(entryOf(&it.message, it.size, it.ticket), o)
+			}
+			seen[it] = true
+		}
+	}
+	clear(l.parts.fifos)
+	l.parts.long = nil
+	for _, c := range l.queue {
+		l.recycleLocked(c)
+	}
+	l.queue = nil
+	l.sent = l.next - 1
+	l.room.releaseLocked(freed)
+	l.settledLocked()
+}
+
+// shut makes the lane refuse every send with err from now on.
+func (l *lane) shut(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped == nil {
+		l.stopped = err
+	}
+}
+
+// quietLocked reports whether nothing is queued and nothing is owed to anyone.
+func (l *lane) quietLocked() bool {
+	return l.entries.count == 0 && len(l.parts.fifos) == 0 && len(l.waits) == 0
+}
+
+func (l *lane) settledLocked() {
+	if len(l.settling) == 0 || !l.quietLocked() {
+		return
+	}
+	for _, c := range l.settling {
+		close(c)
+	}
+	l.settling = nil
+}
+
+// flush waits until every send so far has its outcome, or ctx is done.
+func (l *lane) flush(ctx context.Context) error {
+	l.mu.Lock()
+	if l.quietLocked() {
+		l.mu.Unlock()
+		return nil
+	}
+	quiet := make(chan struct{})
+	l.settling = append(l.settling, quiet)
+	l.mu.Unlock()
+	select {
+	case <-quiet:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,162 @@
+package mesh
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// SendData queues msg for connection id of peer. It waits for nothing but room
+// in the window, at most SendTimeout; then ErrBackpressure. nil means that msg,
+// which is copied, is on its way: if it is not delivered, Undelivered is told.
+// For each id, what one goroutine sends arrives in its order, whichever of the
+// methods here it uses.
+func (m *Mesh) SendData(peer idspace.BootID, id idspace.ID, msg []byte) error {
+	l, err := m.prepare(peer, len(msg))
+	if err != nil {
+		return err
+	}
+	return l.laneOf(id).send(context.Background(), message{kind: kindData, id: id, payload: msg}, nil)
+}
+
+// Send is SendData that waits until the owner has written msg to the socket.
+// When ctx is done first, it returns ErrExpired if msg was not handed to the
+// network, else ErrUncertain; the owner is told the deadline of ctx.
+func (m *Mesh) Send(ctx context.Context, peer idspace.BootID, id idspace.ID, msg []byte) error {
+	f := message{kind: kindWait, id: id, payload: msg}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return ErrExpired
+		}
+		f.millis = uint64(left/time.Millisecond) + 1
+	}
+	return m.sendWaiting(ctx, peer, f)
+}
+
+// sendWaiting sends f and waits for its outcome.
+func (m *Mesh) sendWaiting(ctx context.Context, peer idspace.BootID, f message) error {
+	if ctx.Err() != nil {
+		return ErrExpired
+	}
+	l, err := m.prepare(peer, len(f.payload))
+	if err != nil {
+		return err
+	}
+	t := &ticket{done: make(chan Outcome, 1)}
+	n := l.laneOf(f.id)
+	if err := n.send(ctx, f, t); err != nil {
+		return err
+	}
+	return n.await(ctx, t)
+}
+
+// SendMany queues msg for each of ids, all of peer, in frames of up to 1024
+// ids. results[k] is for ids[k] what SendData would return; the two slices
+// have one length.
+func (m *Mesh) SendMany(peer idspace.BootID, ids []idspace.ID, msg []byte, results []error) {
+	l, err := m.prepare(peer, len(msg))
+	if err != nil {
+		for i := range ids {
+			results[i] = err
+		}
+		return
+	}
+	for k, n := range l.lanes {
+		mine, places := ids, []int(nil)
+		if len(l.lanes) > 1 {
+			mine, places = sieve(ids, k, len(l.lanes))
+		}
+		for at := 0; at < len(mine); at += maxIDs {
+			some := slices.Clone(mine[at:min(at+maxIDs, len(mine))])
+			f := message{kind: kindMany, ids: some, payload: msg}
+			err := n.send(context.Background(), f, &ticket{ids: some})
+			for i := at; i < at+len(some); i++ {
+				if places == nil {
+					results[i] = err
+				} else {
+					results[places[i]] = err
+				}
+			}
+		}
+	}
+}
+
+// sieve returns the ids of one lane, and where they stand.
+func sieve(ids []idspace.ID, lane, lanes int) (mine []idspace.ID, places []int) {
+	for i, id := range ids {
+		if laneIndex(id, lanes) == lane {
+			mine = append(mine, id)
+			places = append(places, i)
+		}
+	}
+	return mine, places
+}
+
+// SendClose queues the end of connection id of peer, behind what was sent to it
+// before. It waits as SendData does. If something else ended the connection
+// first, Undelivered is told.
+func (m *Mesh) SendClose(peer idspace.BootID, id idspace.ID) error {
+	l, err := m.prepare(peer, 0)
+	if err != nil {
+		return err
+	}
+	return l.laneOf(id).send(context.Background(), message{kind: kindClose, id: id}, nil)
+}
+
+// Close is SendClose that waits for the owner's answer. When ctx is done first,
+// it returns ErrUncertain.
+func (m *Mesh) Close(ctx context.Context, peer idspace.BootID, id idspace.ID) error {
+	return m.sendWaiting(ctx, peer, message{kind: kindCloseWait, id: id})
+}
+
+// Describe returns what the owner at peer says about connection id.
+func (m *Mesh) Describe(ctx context.Context, peer idspace.BootID, id idspace.ID) ([]byte, error) {
+	l, err := m.linkTo(peer)
+	if err != nil {
+		return nil, err
+	}
+	return l.control.describe(ctx, id)
+}
+
+// Request asks the [Requests] of peer. body is at most 64 KiB and not kept. The
+// error is ErrUncertain if the peer may have handled the request; a request
+// that was never sent is retried over new streams for ReconnectTimeout.
+func (m *Mesh) Request(ctx context.Context, peer idspace.BootID, kind RequestKind, body []byte) ([]byte, error) {
+	l, err := m.linkTo(peer)
+	if err != nil {
+		return nil, err
+	}
+	return l.control.request(ctx, kind, body)
+}
+
+// Connect opens the control stream to peer if there is none, so that the two
+// learn each other's numbers. It does not wait.
+func (m *Mesh) Connect(peer idspace.BootID) error {
+	l, err := m.linkTo(peer)
+	if err == nil {
+		l.control.ensure()
+	}
+	return err
+}
+
+// Flush waits until every send so far has its outcome, or ctx is done.
+func (m *Mesh) Flush(ctx context.Context) error {
+	for _, l := range *m.links.Load() {
+		for _, n := range l.lanes {
+			if err := n.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Mesh) prepare(peer idspace.BootID, size int) (*link, error) {
+	if size > m.cfg.MaxMessage {
+		return nil, ErrTooLarge
+	}
+	return m.linkTo(peer)
+}

@@ -1,0 +1,155 @@
+package mesh
+
+import "fmt"
+
+// The constants of the protocol; docs/protocol.md has them in words, and a
+// test compares the two.
+
+// Magic begins every stream, in both directions. Whoever accepts streams for
+// several protocols on one port tells the mesh's by it; Serve expects it.
+const Magic = "flmesh/1"
+
+// Protocol versions this package speaks.
+const (
+	minVersion = 1
+	maxVersion = 1
+)
+
+// Limits on the wire.
+const (
+	headerLen = 4 // bytes: the length of what follows, big-endian
+
+	maxFrame = 128 << 10 // bytes after the header: a part, or maxIDs ids and as much payload as one
+	maxHello = 16 << 10  // bytes after the header: maxNumbers numbers and the fixed fields
+
+	partSize = 64 << 10 // bytes of payload in one frame; a longer one travels in parts
+	maxParts = 4        // messages in parts at once, per lane
+
+	maxIDs      = 1024      // ids in one frame
+	maxNumbers  = 1024      // node numbers in one frame; equal to maxIDs, as one decoder reads both
+	maxLanes    = 16        // lanes of a link
+	maxOutcomes = 256 << 10 // outcomes of a lane that are not acknowledged
+	maxRequest  = 64 << 10  // bytes of a request's or a reply's body
+
+	// assemblyOverhead is what the frame of a message in parts may hold beside
+	// its payload: maxIDs ids of 9 bytes, and the other fields.
+	assemblyOverhead = 16 << 10
+)
+
+// frameKind is the first element of every frame. Append only.
+type frameKind uint8
+
+const (
+	kindData       frameKind = 1
+	kindWait       frameKind = 2
+	kindMany       frameKind = 3
+	kindClose      frameKind = 4
+	kindCloseWait  frameKind = 5
+	kindPart       frameKind = 6
+	kindVoid       frameKind = 7
+	kindOutcomeAck frameKind = 8
+	kindAck        frameKind = 9
+	kindOutcome    frameKind = 10
+	kindPing       frameKind = 11
+	kindPong       frameKind = 12
+	kindRequest    frameKind = 13
+	kindReply      frameKind = 14
+	kindNumbers    frameKind = 15
+	kindHello      frameKind = 16
+	kindWelcome    frameKind = 17
+)
+
+// layouts has the fields of every frame, in order: u an unsigned integer, b
+// bytes, a an array of unsigned integers. The kind itself is the first u.
+var layouts = [...]struct{ name, fields string }{
+	kindData:       {"data", "uuub"},
+	kindWait:       {"wait", "uuuub"},
+	kindMany:       {"many", "uuab"},
+	kindClose:      {"close", "uuu"},
+	kindCloseWait:  {"close-wait", "uuu"},
+	kindPart:       {"part", "uuuub"},
+	kindVoid:       {"void", "uuuub"},
+	kindOutcomeAck: {"outcome-ack", "uu"},
+	kindAck:        {"ack", "uu"},
+	kindOutcome:    {"outcome", "uuuuu"},
+	kindPing:       {"ping", "uu"},
+	kindPong:       {"pong", "uu"},
+	kindRequest:    {"request", "uuub"},
+	kindReply:      {"reply", "uuub"},
+	kindNumbers:    {"numbers", "uua"},
+	kindHello:      {"hello", "uuubbbuubuuuuua"},
+	kindWelcome:    {"welcome", "uuuuubbuuuua"},
+}
+
+// streamKind says what a stream is for.
+type streamKind uint8
+
+const (
+	streamControl streamKind = 0
+	streamLane    streamKind = 1
+)
+
+// RequestKind names a request on a control stream. Append only.
+type RequestKind uint8
+
+// The kinds of requests.
+const (
+	RequestDescribe RequestKind = 1 // answered by the mesh: [Owner].Describe
+	RequestPromise  RequestKind = 2 // the promise round of a bootstrap
+	RequestRelease  RequestKind = 3 // takes back what a promise round asked for
+	RequestGrant    RequestKind = 4
+	RequestConfirm  RequestKind = 5 // a committed read of the registry
+	RequestEndLife  RequestKind = 6
+	RequestJoin     RequestKind = 7 // changes of the set of voters
+)
+
+var requestNames = [...]string{
+	RequestDescribe: "describe", RequestPromise: "promise", RequestRelease: "release", RequestGrant: "grant",
+	RequestConfirm: "confirm", RequestEndLife: "end-life", RequestJoin: "join",
+}
+
+// String returns the request's name.
+func (k RequestKind) String() string {
+	if k == 0 || int(k) >= len(requestNames) {
+		return fmt.Sprintf("request %d", uint8(k))
+	}
+	return requestNames[k]
+}
+
+// blank reports whether an end without a cluster takes part in k: the promise
+// round and the asking for a number, no more.
+func (k RequestKind) blank() bool {
+	return k == RequestPromise || k == RequestRelease || k == RequestGrant
+}
+
+// replyCode says how a request ended. Append only.
+type replyCode uint8
+
+const (
+	replyOK       replyCode = 0
+	replyFailed   replyCode = 1 // the handler returned an error
+	replyUnknown  replyCode = 2 // no handler for this kind
+	replyBusy     replyCode = 3 // too many under way
+	replyTooLarge replyCode = 4 // the reply is over the limit
+	replyBlank    replyCode = 5 // an end of the stream has no cluster
+)
+
+var replies = [...]struct {
+	name string
+	err  error
+}{
+	replyOK:       {"ok", nil},
+	replyFailed:   {"failed", ErrRequestFailed},
+	replyUnknown:  {"unknown", ErrUnknownRequest},
+	replyBusy:     {"busy", ErrBackpressure},
+	replyTooLarge: {"too-large", ErrTooLarge},
+	replyBlank:    {"blank", ErrBlank},
+}
+
+// err returns the sentinel of c.
+func (c replyCode) err() error {
+	if int(c) >= len(replies) {
+		return ErrRequestFailed
+	}
+	return replies[c].err
+}

@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"flamingo/cluster/consensus"
+	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
+	"flamingo/cluster/port"
+	"flamingo/idspace"
+)
+
+// leaveTimeout bounds an orderly leave of consensus.
+const leaveTimeout = 3 * time.Second
+
+// errNowhere: nobody has said where the node is. Usually it is not a member
+// any more.
+var errNowhere = errors.New("address is not known")
+
+// raftNetwork carries raft's streams over the port. A server is dialled where
+// gossip sees it, else where it was last.
+type raftNetwork struct{ c *Cluster }
+
+func (n raftNetwork) Dial(ctx context.Context, to idspace.ServerID) (net.Conn, error) {
+	addr, ok := n.c.dir.placeOf(to)
+	if !ok {
+		return nil, fmt.Errorf("server %s: %w", to, errNowhere)
+	}
+	return n.c.port.Dial(ctx, addr, port.Raft)
+}
+
+func (n raftNetwork) Accept(ctx context.Context) (net.Conn, error) {
+	streams, err := n.c.port.Streams(port.Raft)
+	if err != nil {
+		return nil, err
+	}
+	defer streams.Close()
+	defer context.AfterFunc(ctx, func() { streams.Close() })()
+	return streams.Accept()
+}
+
+// meshNetwork carries links over the port.
+type meshNetwork struct{ c *Cluster }
+
+func (n meshNetwork) Dial(ctx context.Context, peer idspace.BootID) (net.Conn, error) {
+	m, ok := n.c.dir.member(peer)
+	if !ok {
+		return nil, fmt.Errorf("node %s: %w", peer, errNowhere)
+	}
+	return n.c.port.Dial(ctx, m.Addr, port.Lane)
+}
+
+// acceptMesh hands the streams of the mesh to it until ctx is done.
+func (c *Cluster) acceptMesh(ctx context.Context) error {
+	streams, err := c.port.Streams(port.Lane)
+	if err != nil {
+		return err
+	}
+	defer streams.Close()
+	defer context.AfterFunc(ctx, func() { streams.Close() })()
+	for {
+		conn, err := streams.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		c.mesh.Serve(conn) //nolint:contextcheck // the stream is the mesh's, whose Run has its own
+	}
+}
+
+// identity tells the mesh who this node is.
+type identity struct{ c *Cluster }
+
+func (i identity) Boot() idspace.BootID { return i.c.Boot() }
+
+func (i identity) Cluster() mesh.ClusterID {
+	known, err := i.c.store.Cluster()
+	if err != nil {
+		return mesh.ClusterID{} // the store has failed; consensus says so
+	}
+	return mesh.ClusterID(known)
+}
+
+func (i identity) Last() idspace.NodeNumber { return i.c.view().last }
+
+func (i identity) Owns(n idspace.NodeNumber) bool { return i.c.dir.owns(i.c.Boot(), n) }
+
+func (i identity) Numbers() []idspace.NodeNumber { return i.c.dir.numbersOf(i.c.Boot()) }
+
+// candidates are the servers that could vote: members of this cluster with a
+// data directory, or in memory like this one.
+func (c *Cluster) candidates() []consensus.Candidate {
+	id := c.store.Identity()
+	known, err := c.store.Cluster()
+	if err != nil || known.IsZero() {
+		return nil
+	}
+	list := []consensus.Candidate{{Server: id.Server, Reachable: true, WantsVote: true}}
+	for _, m := range c.dir.others(id.Boot) {
+		if !m.Meta.Server.IsZero() && m.Meta.Cluster == gossip.ClusterID(known) {
+			list = append(list, consensus.Candidate{Server: m.Meta.Server, Reachable: true, WantsVote: true})
+		}
+	}
+	return list
+}

@@ -1,0 +1,46 @@
+// Package port is the one port between nodes: a TCP listener and a UDP socket
+// on the cluster address, shared by all that nodes have to say to each other.
+//
+// What it is not: it does not know who is at the other end. Which node, which
+// cluster and which life of a node are the business of the handshake of each
+// protocol (cluster/gossip, cluster/consensus, cluster/mesh), which follows on
+// the stream after the preamble.
+//
+// # Nouns
+//
+//   - [Port] owns the sockets. It is listened on, then run.
+//   - [Protocol] says what a stream is for.
+//   - [Streams] is the consumer of the incoming streams of one protocol,
+//     [Packets] that of the UDP packets.
+//
+// # Preamble
+//
+// Who dials says which protocol follows, in the first bytes of the stream:
+//
+//	offset  bytes        meaning
+//	0       f7 66 6c 6d  magic; the first byte is no ASCII and no TLS record
+//	4       01           version of the preamble
+//	5       01 … 04      protocol: gossip, raft, lane, control
+//
+// Nothing is answered: a stream that is not wanted is closed. This is clear
+// text, which New allows on loopback only, unless Insecure is set. With TLS the
+// protocol will be that of ALPN; a guard is the place for it.
+//
+// # What happens to a connection
+//
+//	accepted ──► unclassified ──► queue of its protocol ──► Accept
+//	                 │                │
+//	                 │                └ full, or nobody claimed it: closed
+//	                 └ stranger, slow, oldest of too many: closed
+//
+// Everything that is closed unserved is counted under a [Reason]. When
+// connections come faster than they are classified, the oldest unclassified
+// one is closed: a node sends its preamble at once, so that what waits longest
+// is most likely a stranger.
+//
+// # Concurrency
+//
+// Every method may be called from any goroutine. A consumer that is slow,
+// closed or missing never holds up another one. Port.mu and Streams.mu are
+// leaves: nothing is locked under them, and nothing that can wait is done.
+package port

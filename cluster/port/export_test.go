@@ -1,0 +1,10 @@
+package port
+
+// Hooks for the tests of package port_test.
+var (
+	AppendPreamble = appendPreamble
+	ParsePreamble  = parsePreamble
+)
+
+// PreambleLen is the length of a preamble.
+const PreambleLen = preambleLen
