@@ -91,3 +91,9 @@ var (
 	ErrClosed       = node.ErrClosed
 	ErrBadOption    = node.ErrBadOption
 )
+
+// Why Open fails beside ErrBadOption; package node says what each means.
+var (
+	ErrInUse = node.ErrInUse
+	ErrClock = node.ErrClock
+)

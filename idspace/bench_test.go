@@ -44,6 +44,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Next":         func() { _, _ = s.Next() },
 		"Owns":         func() { s.Owns(7) },
+		"Newest":       func() { s.Newest() },
 		"Issued":       func() { s.Issued(7<<idspace.SerialBits | 1) },
 		"ParseID":      func() { _, _ = idspace.ParseID(sampleText) },
 		"AppendText":   func() { _, _ = idspace.ID(1<<40 | 1).AppendText(buf) },

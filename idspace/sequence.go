@@ -136,6 +136,12 @@ func (s *Sequence) Owns(n NodeNumber) bool {
 // Numbers returns every number held, ascending. The slice is the caller's.
 func (s *Sequence) Numbers() []NodeNumber { return slices.Clone(*s.numbers.Load()) }
 
+// Newest returns the greatest number held, begun or not. It does not allocate.
+func (s *Sequence) Newest() NodeNumber {
+	numbers := *s.numbers.Load()
+	return numbers[len(numbers)-1]
+}
+
 // Remaining returns how many ids can be issued without another Extend.
 func (s *Sequence) Remaining() uint64 {
 	last := ID(s.last.Load())

@@ -240,6 +240,17 @@ func TestRemainingCountsCurrentAndReserve(t *testing.T) {
 	check("on the reserve", all-1)
 }
 
+func TestNewestIsTheReserveBeforeItIsBegun(t *testing.T) {
+	s := newSequence(t, 7, nil)
+	if got := s.Newest(); got != 7 {
+		t.Errorf("Newest = %v, want 7", got)
+	}
+	mustExtend(t, s, 9)
+	if got := s.Newest(); got != 9 {
+		t.Errorf("Newest = %v, want 9", got)
+	}
+}
+
 func TestNumbersAreTheCallersCopy(t *testing.T) {
 	s := newSequence(t, 7, nil)
 	s.Numbers()[0] = 99

@@ -30,9 +30,12 @@
 //
 // An id holds the number of the node's life and a serial. Alone, a node takes
 // as its number the present sixteenth of a second, and waits until that is over
-// before it accepts; with Opts.DataDir it also remembers the last number. So
-// ids repeat only if the clock is set back between two lives and there is no
-// data directory.
+// before it accepts; with Opts.DataDir it also remembers the last number. A
+// life that uses up half of a number's serials takes a further one, at least
+// the successor of the last. So without a data directory ids can repeat if the
+// clock is set back: between two lives; or during a life, if the next one
+// begins before the clock has passed the numbers of this one. With a data
+// directory they never do.
 //
 // # Events that are not taken
 //
@@ -40,7 +43,7 @@
 // reading from clients pauses, and nothing else. Opens and closes that are not
 // taken hold their connection's place; when all Opts.MaxConns places are taken,
 // accepting pauses and the log says why. A program that does not want them says
-// so with Opts.Ignore.
+// so with Opts.Ignore. Under Serve an event counts until its call has returned.
 //
 // All methods are safe for concurrent use.
 package node

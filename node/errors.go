@@ -50,6 +50,19 @@ var (
 // The message names option, value and what is allowed.
 var ErrBadOption = transport.ErrBadOption
 
+// Why a node cannot be opened, beside its options and its listeners.
+var (
+	// ErrInUse: the data directory belongs to a node that is open. Usual
+	// cause: a second process with the same Opts.DataDir, or a first one that
+	// is still closing.
+	ErrInUse = errors.New("in use by another node")
+
+	// ErrClock: the clock says a time before the first node number, and there
+	// is no data directory to go by; or one after the last. Usual cause: a
+	// machine without a battery that has not yet asked for the time.
+	ErrClock = errors.New("clock cannot be right")
+)
+
 // An optionError is a fault of an option that package framing has found, or
 // whoever asked it: ErrBadOption, too.
 type optionError struct{ error }

@@ -4,6 +4,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 )
@@ -12,7 +13,7 @@ import (
 // removed while another process has it open.
 func lockFile(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("in use by another process")
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }

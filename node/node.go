@@ -36,15 +36,16 @@ type Node struct {
 	closing chan struct{} // holds a token while a Close is under way; never closed
 	closed  atomic.Bool   // written by the Close under way, when it is done
 
-	undelivered sync.Mutex
-	left        []transport.Undelivered // guarded by undelivered: what loops over Undelivered broke off
-
 	told atomic.Bool // some Recv method has said that the node is closed
 }
 
 // Open starts a node: it returns when the node has a number and its listeners
-// are open. It blocks for a sixteenth of a second at most. Every fault of the
-// options is reported at once; they match ErrBadOption.
+// are open. It waits until the present sixteenth of a second is over, for the
+// disk if there is a data directory, for the names of the listeners to be
+// resolved, and up to a second for whoever may serve a Unix socket's path.
+//
+// Every fault of the options is reported at once; they match ErrBadOption. A
+// data directory in use is ErrInUse, a clock that cannot be right ErrClock.
 func Open(opts Opts) (*Node, error) { return open(opts, systemClock) }
 
 func open(opts Opts, c clock) (*Node, error) {
@@ -119,10 +120,7 @@ func (l lateIDs) Next() (ID, error) { return l.n.ids.Next() }
 
 // Number returns the newest node number of this node, which the ids of its
 // next connections carry.
-func (n *Node) Number() NodeNumber {
-	numbers := n.ids.Numbers()
-	return numbers[len(numbers)-1]
-}
+func (n *Node) Number() NodeNumber { return n.ids.Newest() }
 
 // Addrs returns where clients can connect, in the order of Opts.Listen, with
 // the ports that the system chose.
@@ -135,6 +133,9 @@ func (n *Node) Addrs() []net.Addr { return n.clients.Addrs() }
 // From then on the Recv methods return the zero id and every send answers
 // ErrClosed. A later Close returns nil at once; one during another waits for
 // it, or until its own ctx is done.
+//
+// A Handler, or a loop over Opens, Messages or Closes, that calls Close waits
+// for itself until ctx is done: it calls Close from another goroutine.
 func (n *Node) Close(ctx context.Context) error {
 	if err := n.beginClose(ctx); err != nil {
 		return fmt.Errorf("flamingo: close: %w", err)

@@ -98,9 +98,12 @@ func (g *standalone) Grant(ctx context.Context) (idspace.NodeNumber, error) {
 	now := g.clock.now()
 	tick := idspace.TickAt(now)
 	if tick == 0 && g.dir == "" {
-		return 0, fmt.Errorf("node number: the clock says %s: set it, or give the node a data directory", now.UTC().Format(time.RFC3339))
+		return 0, fmt.Errorf("node number: %w: it says %s; set it, or give the node a data directory", ErrClock, now.UTC().Format(time.RFC3339))
 	}
 	n, err := idspace.NumberAfter(g.last, tick)
+	if errors.Is(err, idspace.ErrTickOutOfRange) {
+		err = fmt.Errorf("%w: it says %s: %w", ErrClock, now.UTC().Format(time.RFC3339), err)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("node number: %w", err)
 	}

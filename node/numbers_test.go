@@ -177,8 +177,12 @@ func TestNumberIsTheGreaterOfTickAndSuccessorOfTheLast(t *testing.T) {
 func TestClockThatWasNeverSetIsRefusedUnlessThereIsADataDirectory(t *testing.T) {
 	c := &fakeClock{time: time.Unix(100, 0)}
 	c.onSleep = func(context.Context, time.Duration) error { return errors.New("slept for decades") }
-	if numbers, err := life(c, "", 1); err == nil || !strings.Contains(err.Error(), "1970-01-01") {
-		t.Errorf("numbers %v, error %v; want one that names the time", numbers, err)
+	if numbers, err := life(c, "", 1); !errors.Is(err, node.ErrClock) || !strings.Contains(err.Error(), "1970-01-01") {
+		t.Errorf("numbers %v, error %v; want ErrClock that names the time", numbers, err)
+	}
+	late := &fakeClock{time: time.Date(4000, 1, 1, 0, 0, 0, 0, time.UTC), onSleep: c.onSleep}
+	if numbers, err := life(late, t.TempDir(), 1); !errors.Is(err, node.ErrClock) || !strings.Contains(err.Error(), "4000-01-01") {
+		t.Errorf("numbers %v, error %v; want ErrClock that names the time", numbers, err)
 	}
 	dir := t.TempDir()
 	for want := node.NodeNumber(1); want <= 3; want++ {
@@ -272,6 +276,9 @@ func TestDataDirectoryInUseIsRefused(t *testing.T) {
 		closeAtEnd(t, second)
 	}
 	refused("a second Open", err)
+	if !errors.Is(err, node.ErrInUse) {
+		t.Errorf("a second Open: %v; want ErrInUse", err)
+	}
 	refused("another process", openInProcess(t, opts.DataDir))
 	if err := first.Close(t.Context()); err != nil {
 		t.Fatal(err)

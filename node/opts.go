@@ -77,8 +77,11 @@ type Opts struct {
 	// framing; raw has BufferSize instead. Zero means 1 MiB; at most 1 GiB.
 	MaxMessage int
 
-	// MaxConns bounds the connections of this node. Zero means what the limit
-	// of open files leaves after a reserve of 256.
+	// MaxConns bounds the connections of this node, those included of which an
+	// open or a close is not taken, or under Serve not handled. At most 1<<24.
+	// Zero means what the limit of open files leaves after a reserve of 256,
+	// at most 1<<20; half of a limit of 512 or less; and 65,536 where the
+	// system has no such limit.
 	MaxConns int
 
 	// Loops is the number of event loops. Zero means GOMAXPROCS, at most 4.
@@ -167,7 +170,7 @@ func (o *Opts) listeners() []string {
 		return o.Listen
 	}
 	port := o.Port
-	if port <= 0 { // below zero it was refused
+	if port <= 0 || port > 65535 { // zero, or refused
 		port = DefaultPort
 	}
 	return []string{"tcp://" + net.JoinHostPort("", strconv.Itoa(port))}

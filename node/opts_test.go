@@ -87,7 +87,7 @@ func TestOpenRefusesEachBadOptionByNameValueAndRange(t *testing.T) {
 
 		{node.Opts{Listen: []string{"nonsense"}}, []string{"nonsense", "tcp://HOST:PORT"}},
 		{node.Opts{Listen: []string{"udp://:1"}}, []string{"udp", "tcp, tcp4, tcp6, unix"}},
-		{node.Opts{Listen: []string{"tcp://localhost"}}, []string{"localhost", "host:port"}},
+		{node.Opts{Listen: []string{"tcp://localhost"}}, []string{"localhost", "HOST:PORT"}},
 		{node.Opts{Listen: []string{"tcp://:1?framing=none"}}, []string{"framing", "none", "netstring"}},
 		{node.Opts{Listen: []string{"tcp://:1?max-conns=x"}}, []string{"max-conns", "x", "whole number"}},
 		{node.Opts{Listen: []string{"tcp://:1?max-message=5"}}, []string{"max-message", "5", "framing"}},

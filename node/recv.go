@@ -100,45 +100,26 @@ func (n *Node) Closes() iter.Seq2[ID, Reason] {
 // Undelivered ranges over messages that SendData or SendMany accepted on this
 // node and that were not delivered after all, once for each message, with its
 // outcome: ErrGone, ErrUncertain or ErrBackpressure. It ends when the node is
-// closed and everything was taken. At most 4,096 notices wait, one for all
-// messages of a connection with one outcome; further ones are dropped and
-// counted in Stats.
+// closed and everything was taken. What a loop that is left has not seen, the
+// next one sees, or another that waits.
+//
+// At most 4,096 notices wait; further ones are dropped and counted in Stats.
+// Messages that share connection and outcome share a notice if no other notice
+// comes between them.
 func (n *Node) Undelivered() iter.Seq2[ID, error] {
 	return func(yield func(ID, error) bool) {
 		for {
-			u, ok := n.takeUndelivered()
+			u, ok := n.clients.RecvUndelivered()
 			if !ok {
 				return
 			}
 			for ; u.Count > 0; u.Count-- {
 				if !yield(u.ID, u.Outcome) {
 					u.Count--
-					n.leaveUndelivered(u)
+					n.clients.PutBackUndelivered(u)
 					return
 				}
 			}
 		}
-	}
-}
-
-// takeUndelivered waits for the next notice; first come those that a loop
-// over Undelivered has left in the middle.
-func (n *Node) takeUndelivered() (transport.Undelivered, bool) {
-	n.undelivered.Lock()
-	if last := len(n.left) - 1; last >= 0 {
-		defer n.undelivered.Unlock()
-		u := n.left[last]
-		n.left = n.left[:last]
-		return u, true
-	}
-	n.undelivered.Unlock()
-	return n.clients.RecvUndelivered()
-}
-
-func (n *Node) leaveUndelivered(u transport.Undelivered) {
-	if u.Count > 0 {
-		n.undelivered.Lock()
-		defer n.undelivered.Unlock()
-		n.left = append(n.left, u)
 	}
 }

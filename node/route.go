@@ -28,7 +28,7 @@ func (n *Node) route(id ID) (carrier, error) {
 		return nil, ErrClosed
 	case n.ids.Owns(number):
 		return n.local, nil
-	case number > n.Number():
+	case number > n.ids.Newest():
 		return nil, ErrNeverIssued // alone, we are the registry
 	default:
 		return nil, ErrGone

@@ -116,6 +116,13 @@ func TestEveryOperationAnswersErrClosedOnceTheNodeIsClosed(t *testing.T) {
 	expectOutcome(t, n, "an invalid", 0, node.ErrBadID)
 }
 
+func TestNumberDoesNotAllocate(t *testing.T) {
+	n := start(t, lines())
+	if got := testing.AllocsPerRun(100, func() { n.Number() }); got != 0 {
+		t.Errorf("Number allocates %v times, want 0", got)
+	}
+}
+
 func TestSendManyAnswersForEachIDInItsPlace(t *testing.T) {
 	n := start(t, lines())
 	a, idA := connectID(t, n)

@@ -30,7 +30,7 @@ func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
 }
 
 // SendMany is SendData to each of ids. results[i] is the outcome for ids[i].
-// msg is framed once for all connections with one framing.
+// msg is framed once for each listener whose connections are among ids.
 func (n *Node) SendMany(ids []ID, msg []byte) (results []error) {
 	results = make([]error, len(ids))
 	for c, places := range n.routeMany(ids, results) {

@@ -57,9 +57,16 @@ func (f HandlerFuncs) HandleClose(id ID, why Reason) {
 // Serve hands every event of this node's connections to h, from the given
 // number of goroutines: 1 to MaxWorkers. A connection stays with one of them,
 // so a call that takes long delays the others of that goroutine. Serve returns
-// nil once the node is closed and everything was handled. When ctx is done it
-// returns the context's cause after the calls under way; messages it had
-// taken and not handled are dropped.
+// nil once the node is closed and everything was handled. An event counts as
+// not taken until its call has returned: so calls that take long pause reading
+// at Opts.QueueBytes and accepting at Opts.MaxConns.
+//
+// When ctx is done Serve returns the context's cause after the calls under
+// way. What it had taken and not handled is dropped: messages, opens and closes.
+// So a later Serve may hand on messages or the close of a connection whose open
+// it never had.
+//
+// A call of h that calls Close, or waits for Serve to return, waits for itself.
 //
 // Serve takes from the queues of the Recv methods and iterators: use one or
 // the others, and one Serve at a time.
@@ -92,7 +99,8 @@ func (n *Node) Serve(ctx context.Context, h Handler, workers int) error {
 // That order: an open is queued before the first message, and a close after
 // the last message is done with. So whoever takes messages or closes then
 // takes every open too, and hands the opens on first. The lanes need no bound
-// of their own: a message counts against Opts.QueueBytes until it is handled.
+// of their own: until it is handled or dropped, a message counts against
+// Opts.QueueBytes, and an open or a close holds one of Opts.MaxConns places.
 type server struct {
 	clients *transport.Transport
 	handler Handler
@@ -113,11 +121,11 @@ func (s *server) dispatchOpens(ctx context.Context) {
 
 func (s *server) opensLocked() {
 	for {
-		c, ok := s.clients.TryRecvOpen()
+		o, ok := s.clients.TryHoldOpen()
 		if !ok {
 			return
 		}
-		s.lane(c.ID()).put(event{conn: c})
+		s.lane(o.Conn.ID()).put(event{open: o})
 	}
 }
 
@@ -141,9 +149,9 @@ func (s *server) dispatchMessages(ctx context.Context) {
 func (s *server) dispatchCloses(ctx context.Context) {
 	for s.clients.AwaitClose(ctx) {
 		s.mu.Lock()
-		if id, why, ok := s.clients.TryRecvClose(); ok {
+		if c, ok := s.clients.TryHoldClose(); ok {
 			s.opensLocked()
-			s.lane(id).put(event{ended: id, why: why})
+			s.lane(c.ID).put(event{end: c})
 		}
 		s.mu.Unlock()
 	}
@@ -160,9 +168,7 @@ func (s *server) work(ctx context.Context, l *lane) {
 			if ctx.Err() == nil {
 				s.handle(&events[i])
 			}
-			if e := &events[i]; e.conn == nil && e.ended == 0 {
-				s.clients.Done(&e.message)
-			}
+			s.done(&events[i])
 		}
 		clear(events)
 	}
@@ -170,23 +176,36 @@ func (s *server) work(ctx context.Context, l *lane) {
 
 func (s *server) handle(e *event) {
 	switch {
-	case e.conn != nil:
-		s.handler.HandleOpen(e.conn.ID(), e.conn)
-	case e.ended != 0:
-		s.handler.HandleClose(e.ended, e.why)
+	case e.isOpen():
+		s.handler.HandleOpen(e.open.Conn.ID(), e.open.Conn)
+	case e.isClose():
+		s.handler.HandleClose(e.end.ID, e.end.Why)
 	default:
 		s.handler.HandleData(e.message.ID, e.message.Data)
 	}
 }
 
-// An event is an open if it has a conn, a close if it has an ended id, else a
-// message.
+// done gives back what e holds, handled or dropped.
+func (s *server) done(e *event) {
+	switch {
+	case e.isOpen():
+		s.clients.DoneOpen(e.open)
+	case e.isClose():
+		s.clients.DoneClose(e.end)
+	default:
+		s.clients.Done(&e.message)
+	}
+}
+
+// An event is an open, a close or a message.
 type event struct {
-	conn    *Conn
-	ended   ID
-	why     Reason
+	open    transport.Opened
+	end     transport.Closed
 	message transport.Message
 }
+
+func (e *event) isOpen() bool  { return e.open.Conn != nil }
+func (e *event) isClose() bool { return e.end.ID != 0 }
 
 // A lane is the queue of one worker.
 type lane struct {

@@ -321,6 +321,73 @@ func TestServeDoesNotCallForIgnoredEventsAndTheirPlacesAreFree(t *testing.T) {
 	}
 }
 
+// dialAndClose connects and leaves at once, count times.
+func dialAndClose(t *testing.T, n *node.Node, count int) {
+	t.Helper()
+	for range count {
+		connect(t, n).Close()
+	}
+}
+
+func TestEventsThatServeHasNotHandledHoldTheirPlaces(t *testing.T) {
+	eachDriver(t, func(t *testing.T, opts node.Opts) {
+		opts.MaxConns = 4
+		n := start(t, opts)
+		entered, leave := make(chan struct{}, 1), make(chan struct{})
+		var opens, closes atomic.Int32
+		var blocked sync.Once
+		serve(t, n, node.HandlerFuncs{
+			Open: func(node.ID, net.Conn) {
+				blocked.Do(func() { entered <- struct{}{}; <-leave })
+				opens.Add(1)
+			},
+			Close: func(node.ID, node.Reason) { closes.Add(1) },
+		}, 1)
+		const count = 100
+		dialAndClose(t, n, count)
+		receive(t, "the first open", entered)
+		<-time.After(50 * time.Millisecond) // what would be accepted is accepted
+		if accepted := n.Stats().Accepted; accepted > uint64(opts.MaxConns) {
+			t.Errorf("%d connections were accepted while the first open was handled; want %d at most", accepted, opts.MaxConns)
+		}
+		close(leave)
+		until(t, "every call", func() bool { return opens.Load() == count && closes.Load() == count })
+	})
+}
+
+func TestEventsThatServeDropsGiveUpTheirPlaces(t *testing.T) {
+	eachDriver(t, func(t *testing.T, opts node.Opts) {
+		opts.MaxConns = 4
+		n := start(t, opts)
+		ctx, cancel := context.WithCancel(context.Background())
+		entered, leave := make(chan struct{}), make(chan struct{})
+		served := make(chan error, 1)
+		go func() {
+			served <- n.Serve(ctx, node.HandlerFuncs{Open: func(node.ID, net.Conn) {
+				entered <- struct{}{}
+				<-leave
+			}}, 1)
+		}()
+		dialAndClose(t, n, 4)
+		receive(t, "the first open", entered)
+		until(t, "every event to be taken", func() bool {
+			st := n.Stats()
+			return st.Closed[node.ReasonClient]+st.Closed[node.ReasonError] == 4 && st.OpensWaiting+st.ClosesWaiting == 0
+		})
+		cancel()
+		close(leave)
+		if err := receive(t, "Serve", served); !errors.Is(err, context.Canceled) {
+			t.Errorf("Serve: %v", err)
+		}
+		serve(t, n, node.HandlerFuncs{Data: func(id node.ID, msg []byte) { _ = n.SendData(id, msg) }}, 1)
+		for range 4 {
+			c := connect(t, n)
+			c.say("x\n")
+			c.expect("x")
+		}
+	})
+}
+
 func TestServeDoesNotReportWhatTheHandlerEnds(t *testing.T) {
 	n := start(t, lines())
 	reported := make(chan node.ID, 10)

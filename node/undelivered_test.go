@@ -69,6 +69,40 @@ func TestUndeliveredTellsOfEachMessageOnce(t *testing.T) {
 	})
 }
 
+func TestWhatALoopOverUndeliveredLeavesGoesToOneThatWaits(t *testing.T) {
+	opts := lines()
+	opts.OutputBytes = 1 << 30
+	n := start(t, opts)
+	const count = 500
+	c, _ := stalled(t, n, count)
+	until(t, "the first writes", func() bool { return n.Stats().MessagesOut > 0 })
+	entered, leave := make(chan struct{}), make(chan struct{})
+	go func() {
+		for _, outcome := range n.Undelivered() {
+			_ = outcome // one and the same here
+			close(entered)
+			<-leave
+			return
+		}
+	}()
+	c.reset()
+	recvClose(t, n)
+	receive(t, "a notice", entered)
+	lost := count - int(n.Stats().MessagesOut)
+	rest := make(chan struct{}, count)
+	go func() {
+		for _, outcome := range n.Undelivered() {
+			_ = outcome // one and the same here
+			rest <- struct{}{}
+		}
+	}()
+	<-time.After(10 * time.Millisecond) // the second loop takes what else there is, and waits
+	close(leave)
+	for range lost - 1 {
+		receive(t, "a message that the first loop left", rest)
+	}
+}
+
 func TestSlowClientPolicies(t *testing.T) {
 	// fill sends until a message meets a full queue, and returns the answer.
 	fill := func(t *testing.T, n *node.Node, id node.ID, full func(error) bool) error {

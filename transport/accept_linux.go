@@ -71,6 +71,9 @@ func (a *acceptor) admit(l *loop, i uint32, fd int32) {
 		a.pause(l, retryAfter, err)
 		return
 	}
+	if a.Network == "unix" { // which inherits nothing
+		setBuffers(int(fd), &a.Listener)
+	}
 	a.flows(l)
 	to.attend(i)
 }

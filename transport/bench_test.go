@@ -93,7 +93,10 @@ func pump(b *testing.B, nc net.Conn, line []byte, lines, outstanding int) {
 			}
 			continue
 		}
-		in.Discard(n * len(line))
+		if _, err := in.Discard(n * len(line)); err != nil {
+			b.Errorf("discard: %v", err)
+			return
+		}
 		got += n
 		more := min(n, left)
 		left -= more

@@ -97,8 +97,8 @@ type Config struct {
 	ActivityTimeout time.Duration
 
 	// QueueBytes bounds received messages that are not done with, 48 bytes for
-	// each included. Reading pauses at the bound; one read of each loop may
-	// exceed it. Zero means DefaultQueueBytes; else at least 64 KiB.
+	// each included. Reading pauses at the bound; what one read of each
+	// loop completes may exceed it. Zero means DefaultQueueBytes; else at least 64 KiB.
 	QueueBytes int64
 
 	// OutputBytes bounds what one connection was sent and has not taken. A

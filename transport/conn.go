@@ -166,5 +166,12 @@ func (c *Conn) setOption(op string, o socketOption, value int) error {
 	if err := c.t.drivers[s.driver].setOption(s.fd, o, value); err != nil {
 		return wrap(err)
 	}
+	switch {
+	case o != optionLinger:
+	case value == 0:
+		s.flags.Or(flagReset)
+	default:
+		s.flags.And(^flagReset)
+	}
 	return nil
 }

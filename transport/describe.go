@@ -141,7 +141,7 @@ type totals struct {
 	closed                                         [reasonCount]atomic.Uint64
 }
 
-// traffic counts the bytes of one driver: written by it alone, read anywhere.
+// traffic counts what one driver has moved.
 type traffic struct {
 	messagesIn, bytesIn, messagesOut, bytesOut atomic.Uint64
 }

@@ -42,7 +42,7 @@
 //	table.mu, inbox.mu, chain.mu,
 //	losses.mu, loop.mu           leaves: nothing is locked under them
 //
-// Under slot.mu only the codec, the source of ids and socket options are
-// called. A driver alone reads, writes and closes a socket; others set its
+// Under slot.mu only the codec, the source of ids, and the system calls for
+// addresses and options of the socket are called. A driver alone reads, writes and closes a socket; others set its
 // options under slot.mu, which the driver takes to give the socket up.
 package transport

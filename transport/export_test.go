@@ -143,9 +143,12 @@ type Queued struct{ c *chunk }
 
 // Append adds a message as SendData does.
 func (o *Output) Append(msg []byte) {
-	c := o.o.room(len(msg))
+	c, fresh := o.o.room(len(msg))
 	c.data = append(c.data, msg...)
 	c.ends = append(c.ends, uint32(len(c.data)))
+	if fresh {
+		o.o.push(c)
+	}
 }
 
 // Push adds a message in a chunk of its own: as Send does if somebody waits, as

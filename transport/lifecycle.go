@@ -198,10 +198,7 @@ func (t *Transport) unhold(s *slot, i uint32, f slotFlag) {
 func (t *Transport) put(i uint32) {
 	t.table.put(i)
 	if t.closing.Load() && t.table.live.Load() == 0 {
-		select {
-		case t.emptied <- struct{}{}:
-		default:
-		}
+		t.empty()
 	}
 	for _, l := range t.bound {
 		if l.paused.Load() {

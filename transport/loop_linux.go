@@ -40,6 +40,7 @@ type loop struct {
 	// Owned by the goroutine of run.
 	attending []uint32 // the list taken from dirty
 	ready     []uint32 // connections with unread input
+	paused    []uint32 // connections whose input waits for room in the inbox
 	reading   []uint32 // the list taken from ready
 	doomed    []int32  // sockets to close at the end of the turn
 	now       uint32   // tick at the beginning of the turn
@@ -152,7 +153,7 @@ func (l *loop) hasWork() bool {
 	l.mu.Unlock()
 	return dirty || l.cancelled.Load() ||
 		l.armed != 0 && l.t.tick() >= l.armed || // the timer may have fired during the turn
-		len(l.ready) > 0 && !l.t.inbox.starve() ||
+		len(l.ready) > 0 || len(l.paused) > 0 && !l.t.inbox.starve() ||
 		l.t.closing.Load() && !l.stopped ||
 		l.mayResumeAccepting()
 }
@@ -182,6 +183,10 @@ func (l *loop) advance() {
 // after is the tick of a deadline d from now: never early, at most a tick late.
 func (l *loop) after(d time.Duration) uint32 { return l.now + ticks(d) + 1 }
 
+// behind are the events of which a short read does not reach the end: the end of
+// input, an error, and TCP's urgent data, in front of which a read stops.
+const behind = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
+
 // event serves one event of epoll. A key is the id of a connection, or, below
 // the smallest id, the place of a listener.
 func (l *loop) event(key uint64, events uint32) {
@@ -193,9 +198,6 @@ func (l *loop) event(key uint64, events uint32) {
 	if s == nil || !s.has(holdSocket) {
 		return // of a connection that ended earlier in this turn
 	}
-	if s.due == 0 && l.t.cfg.ActivityTimeout > 0 {
-		l.wheel.set(i, s.lastActive.Load()+ticks(l.t.cfg.ActivityTimeout)+1)
-	}
 	if events&unix.EPOLLOUT != 0 && s.has(flagBlocked) {
 		s.flags.And(^flagBlocked)
 		l.tend(s, i)
@@ -203,14 +205,18 @@ func (l *loop) event(key uint64, events uint32) {
 			return // it has ended, and its slot may be another loop's by now
 		}
 	}
-	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		l.read(s, i, events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0)
+	if events&(unix.EPOLLIN|behind) != 0 {
+		l.read(s, i, events&behind != 0)
 	}
 }
 
 // readOn reads from the connections that had unread input when their last turn
-// ended.
+// ended, and once there is room from those that waited for it.
 func (l *loop) readOn() {
+	if len(l.paused) > 0 && l.t.inbox.hasRoom() {
+		l.ready = append(l.ready, l.paused...)
+		l.paused = l.paused[:0]
+	}
 	l.reading, l.ready = l.ready, l.reading[:0]
 	for _, i := range l.reading {
 		s := l.t.table.at(i)
@@ -222,15 +228,19 @@ func (l *loop) readOn() {
 	}
 }
 
-// later leaves the connection's input for the next turn. ending says that it
-// has an end which edge-triggered epoll will not tell of again.
-func (l *loop) later(s *slot, i uint32, ending bool) {
+// later leaves the connection's input for the next turn. ending says that there
+// is something behind it which edge-triggered epoll will not tell of again.
+func (l *loop) later(s *slot, i uint32, ending bool) { l.hold(s, i, ending, &l.ready) }
+
+// hold puts the connection on a list of those with unread input, unless it is
+// on one.
+func (l *loop) hold(s *slot, i uint32, ending bool, list *[]uint32) {
 	if ending {
 		s.flags.Or(flagReadEnd)
 	}
 	if !s.has(holdReady) {
 		s.flags.Or(holdReady)
-		l.ready = append(l.ready, i)
+		*list = append(*list, i)
 	}
 }
 
@@ -240,17 +250,17 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	switch f := s.flags.Load(); {
 	case f&holdSocket == 0:
 		return
-	case f&holdReady != 0:
-		l.later(s, i, ending)
-		return
 	case f&flagLinger != 0:
 		l.discard(s, i)
+		return
+	case f&holdReady != 0:
+		l.later(s, i, ending)
 		return
 	case f&(flagEOF|flagClosing) != 0:
 		return
 	case !l.t.inbox.hasRoom():
 		s.flags.Or(flagPaused)
-		l.later(s, i, ending)
+		l.hold(s, i, ending, &l.paused)
 		return
 	case f&flagPaused != 0:
 		s.flags.And(^flagPaused)
@@ -307,7 +317,7 @@ func (l *loop) attendAll() {
 		s := l.t.table.at(i)
 		served := s.has(holdSocket)
 		if served && s.has(flagNew) {
-			l.register(s)
+			l.register(s, i)
 		}
 		l.t.unhold(s, i, holdDirty)
 		if served { // else the slot may be another loop's by now
@@ -319,8 +329,11 @@ func (l *loop) attendAll() {
 // register begins to serve a connection that an acceptor has given to the
 // loop. The acceptor's loop cannot do it: by then the connection may have ended
 // and the number of its descriptor mean another one.
-func (l *loop) register(s *slot) {
+func (l *loop) register(s *slot, i uint32) {
 	s.flags.And(^flagNew)
+	if l.t.cfg.ActivityTimeout > 0 { // not at its first event: one that is blocked before has none
+		l.wheel.set(i, s.lastActive.Load()+ticks(l.t.cfg.ActivityTimeout)+1)
+	}
 	why := ReasonShutdown
 	if err := l.poll.add(s.fd, s.id.Load()); err != nil {
 		l.t.cfg.Logger.Error("connection not registered", "id", idspace.ID(s.id.Load()), "err", err)
@@ -404,7 +417,7 @@ func (l *loop) obey(s *slot, i uint32, v verdict) {
 // finish ends the connection and closes its socket, at once or, when the
 // client may still be sending, after it has had the chance to see our end.
 func (l *loop) finish(s *slot, i uint32) {
-	lingers := !s.has(flagAbort | flagEOF)
+	lingers := !s.has(flagAbort | flagEOF | flagReset)
 	if lingers {
 		s.flags.Or(flagLinger)
 	}
@@ -495,6 +508,8 @@ func (l *loop) teardown() {
 	for _, fd := range l.doomed {
 		unix.Close(int(fd))
 	}
+	l.ready = append(l.ready, l.paused...)
+	l.paused = nil
 	l.readOn()
 	l.attendAll()
 	l.poll.close()

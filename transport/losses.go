@@ -2,14 +2,15 @@ package transport
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"flamingo/idspace"
 )
 
-// lossesLimit bounds the notices that wait to be taken. A notice covers all
-// messages of one connection that share an outcome. When it is reached the
-// newest notices are dropped and counted.
+// lossesLimit bounds the notices that wait to be taken. A notice covers
+// messages of one connection that share an outcome, as long as no other notice
+// comes between. When it is reached the newest notices are dropped and counted.
 const lossesLimit = 4096
 
 // A loss is what was accepted for a connection and will not, or not surely,
@@ -89,6 +90,21 @@ func (q *losses) take() (u Undelivered, ok bool) {
 	return u, true
 }
 
+// putBack makes u, which was taken, the next to be taken again.
+func (q *losses) putBack(u Undelivered) {
+	if u.Count == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if newest := len(q.notices) - 1; newest+1 == lossesLimit {
+		q.notices = q.notices[:newest]
+		q.dropped++
+	}
+	q.notices = slices.Insert(q.notices, 0, u)
+	q.arrived.Signal()
+}
+
 func (q *losses) counts() (messages, dropped uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -106,3 +122,7 @@ func (q *losses) close() {
 // and not delivered. ok is false once the transport is closed and every notice
 // was taken.
 func (t *Transport) RecvUndelivered() (u Undelivered, ok bool) { return t.losses.take() }
+
+// PutBackUndelivered gives back what is left of a notice that was taken, for
+// the next RecvUndelivered, also one that waits. A Count of zero is nothing.
+func (t *Transport) PutBackUndelivered(u Undelivered) { t.losses.putBack(u) }

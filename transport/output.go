@@ -9,8 +9,9 @@ import (
 // since most connections are sent one short message at a time; a connection
 // that falls behind gets larger ones.
 const (
-	smallChunk = 4 << 10
-	largeChunk = 64 << 10
+	smallestChunk = 256 // behind a shared payload
+	smallChunk    = 4 << 10
+	largeChunk    = 64 << 10
 )
 
 // shareAbove is the length in bytes from which a message sent to many is
@@ -48,22 +49,27 @@ var (
 	larges  = sync.Pool{New: func() any { return &chunk{data: make([]byte, 0, largeChunk)} }}
 )
 
-// room returns the chunk to append a framed message of about size bytes to.
-func (o *output) room(size int) *chunk {
-	if c := o.last; c != nil && !c.sealed && len(c.data)+size <= cap(c.data) {
-		return c
+// room returns a chunk to append a framed message of about size bytes to: the
+// last one, or a fresh one that the caller pushes once the message is in it. o
+// may be nil. The memory of chunks stays within a small multiple of what is in
+// them: a large one only ever follows one that is full.
+func (o *output) room(size int) (c *chunk, fresh bool) {
+	var last *chunk
+	if o != nil {
+		last = o.last
 	}
-	var c *chunk
 	switch {
-	case size <= smallChunk && o.waiting == nil:
-		c = smalls.Get().(*chunk)
+	case last != nil && !last.sealed && len(last.data)+size <= cap(last.data):
+		return last, false
+	case last != nil && last.sealed && size <= smallChunk:
+		return &chunk{data: make([]byte, 0, max(size, smallestChunk))}, true
+	case last == nil && size <= smallChunk:
+		return smalls.Get().(*chunk), true
 	case size <= largeChunk:
-		c = larges.Get().(*chunk)
+		return larges.Get().(*chunk), true
 	default:
-		c = &chunk{data: make([]byte, 0, size)}
+		return &chunk{data: make([]byte, 0, size)}, true
 	}
-	o.push(c)
-	return c
 }
 
 func (o *output) push(c *chunk) {

@@ -46,7 +46,7 @@ func newPoller() (*poller, error) {
 
 // add registers fd for every event, edge-triggered. Its events carry key.
 func (p *poller) add(fd int32, key uint64) error {
-	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, key)
+	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLPRI|unix.EPOLLRDHUP|unix.EPOLLET, key)
 }
 
 // listen registers a listening socket, level-triggered.

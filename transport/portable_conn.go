@@ -140,7 +140,7 @@ func (c *portableConn) run() {
 	close(c.halt)
 	_ = c.nc.SetReadDeadline(longAgo)
 	reading.Wait() // end takes over what the reader has received in part
-	lingers := !c.s.has(flagAbort | flagEOF)
+	lingers := !c.s.has(flagAbort | flagEOF | flagReset)
 	c.d.t.end(c.s, c.i)
 	if lingers {
 		c.linger()

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -254,6 +255,43 @@ func TestLossesAreBoundedAndCountEverything(t *testing.T) {
 	}
 }
 
+func TestLossesPutBackComeFirstAndWakeWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, err := transport.New(transport.Config{
+			Listeners: []transport.Listener{{Network: "tcp", Address: "127.0.0.1:0", Codec: lineCodec(t)}},
+			IDs:       sequence(t), MaxConns: 10,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		notice := func(id idspace.ID) transport.Undelivered {
+			return transport.Undelivered{ID: id, Outcome: transport.ErrGone, Count: 1}
+		}
+		var taking sync.WaitGroup
+		taking.Go(func() {
+			if u, ok := tr.RecvUndelivered(); !ok || u != notice(1) {
+				t.Errorf("took %+v, %v; want what was put back", u, ok)
+			}
+		})
+		synctest.Wait()
+		tr.PutBackUndelivered(transport.Undelivered{ID: 2, Outcome: transport.ErrGone})
+		tr.PutBackUndelivered(notice(1))
+		taking.Wait()
+
+		for id := range idspace.ID(transport.LossesLimit + 10) {
+			tr.PutBackUndelivered(notice(id + 1))
+		}
+		if st := tr.Stats(); st.NoticesDropped != 10 || st.Undelivered != 0 {
+			t.Errorf("%d notices dropped, %d messages lost; want 10 and none", st.NoticesDropped, st.Undelivered)
+		}
+		for id := idspace.ID(transport.LossesLimit + 10); id > 10; id-- {
+			if u, ok := tr.RecvUndelivered(); !ok || u != notice(id) {
+				t.Fatalf("took %+v, %v; want the one put back last, %d", u, ok, id)
+			}
+		}
+	})
+}
+
 // outputModel is what an Output holds: messages in order.
 type outputModel struct {
 	stream  []byte // everything sent and not withdrawn
@@ -389,10 +427,10 @@ func TestOutputTellsWhoWaitsHowItEnded(t *testing.T) {
 	if gone != 0 || uncertain != 0 {
 		t.Errorf("%d gone, %d uncertain; want none beside those who wait", gone, uncertain)
 	}
-	if outcome, _ := second.Told(); outcome != transport.ErrUncertain {
+	if outcome, _ := second.Told(); !errors.Is(outcome, transport.ErrUncertain) {
 		t.Errorf("second: %v; want ErrUncertain", outcome)
 	}
-	if outcome, _ := third.Told(); outcome != transport.ErrGone {
+	if outcome, _ := third.Told(); !errors.Is(outcome, transport.ErrGone) {
 		t.Errorf("third: %v; want ErrGone", outcome)
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // This file holds how the program takes events. For each kind there is a call
 // that waits and takes; and, for a program that must keep the kinds in order,
-// one that waits and takes nothing, and one that takes and does not wait.
+// one that waits and takes nothing, and one that takes, does not wait, and lets
+// what it took count until the program says that it is done with it.
 
 // RecvOpen waits for the next accepted connection. ok is false once the
 // transport is closed.
@@ -17,7 +18,9 @@ func (t *Transport) RecvOpen() (c *Conn, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	return t.opened(i), true
+	o := t.openedAt(i)
+	t.DoneOpen(o)
+	return o.Conn, true
 }
 
 // AwaitOpen waits until there is a connection to take. It reports false once
@@ -26,19 +29,34 @@ func (t *Transport) AwaitOpen(ctx context.Context) bool { return t.opens.await(c
 
 // TryRecvOpen is RecvOpen without waiting.
 func (t *Transport) TryRecvOpen() (c *Conn, ok bool) {
-	i, ok := t.opens.tryTake()
+	o, ok := t.TryHoldOpen()
 	if !ok {
 		return nil, false
 	}
-	return t.opened(i), true
+	t.DoneOpen(o)
+	return o.Conn, true
 }
 
-func (t *Transport) opened(i uint32) *Conn {
-	s := t.table.at(i)
-	c := t.newConn(s)
-	t.unhold(s, i, holdOpen)
-	return c
+// An Opened is an accepted connection whose open still holds its slot.
+type Opened struct {
+	Conn *Conn
+	slot uint32
 }
+
+// TryHoldOpen is TryRecvOpen after which the connection keeps its slot, even if
+// it ends, until DoneOpen: so MaxConns bounds the opens under way.
+func (t *Transport) TryHoldOpen() (o Opened, ok bool) {
+	i, ok := t.opens.tryTake()
+	if !ok {
+		return Opened{}, false
+	}
+	return t.openedAt(i), true
+}
+
+// DoneOpen says that the handling of o is over. It is called once.
+func (t *Transport) DoneOpen(o Opened) { t.unhold(t.table.at(o.slot), o.slot, holdOpen) }
+
+func (t *Transport) openedAt(i uint32) Opened { return Opened{t.newConn(t.table.at(i)), i} }
 
 // RecvData waits for the next message and takes it. ok is false once the
 // transport is closed and everything was taken.
@@ -63,8 +81,12 @@ func (t *Transport) TryRecvMany(into []Message) int { return t.inbox.tryTake(int
 // Done says that the handling of m is over. What was sent to its connection
 // meanwhile counts as the answer.
 func (t *Transport) Done(m *Message) {
-	if s := t.table.at(m.slot); s.queued.Load() == 1 && s.has(flagSent) {
-		s.flags.Or(flagAnswered)
+	if s := t.table.at(m.slot); s.has(flagSent) {
+		s.mu.Lock() // against the arrival of a message, which clears both flags
+		if s.queued.Load() == 1 && s.has(flagSent) {
+			s.flags.Or(flagAnswered)
+		}
+		s.mu.Unlock()
 	}
 	t.release(m)
 }
@@ -85,8 +107,9 @@ func (t *Transport) RecvClose() (id idspace.ID, why Reason, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
-	id, why = t.closed(i)
-	return id, why, true
+	c := t.closedAt(i)
+	t.DoneClose(c)
+	return c.ID, c.Why, true
 }
 
 // AwaitClose waits until there is an end to take. It reports false once ctx is
@@ -95,19 +118,37 @@ func (t *Transport) AwaitClose(ctx context.Context) bool { return t.closes.await
 
 // TryRecvClose is RecvClose without waiting.
 func (t *Transport) TryRecvClose() (id idspace.ID, why Reason, ok bool) {
-	i, ok := t.closes.tryTake()
+	c, ok := t.TryHoldClose()
 	if !ok {
 		return 0, 0, false
 	}
-	id, why = t.closed(i)
-	return id, why, true
+	t.DoneClose(c)
+	return c.ID, c.Why, true
 }
 
-func (t *Transport) closed(i uint32) (id idspace.ID, why Reason) {
+// A Closed is the end of a connection whose report still holds its slot.
+type Closed struct {
+	ID   idspace.ID
+	Why  Reason
+	slot uint32
+}
+
+// TryHoldClose is TryRecvClose after which the connection keeps its slot until
+// DoneClose: so MaxConns bounds the closes under way.
+func (t *Transport) TryHoldClose() (c Closed, ok bool) {
+	i, ok := t.closes.tryTake()
+	if !ok {
+		return Closed{}, false
+	}
+	return t.closedAt(i), true
+}
+
+// DoneClose says that the handling of c is over. It is called once.
+func (t *Transport) DoneClose(c Closed) { t.unhold(t.table.at(c.slot), c.slot, holdClose) }
+
+func (t *Transport) closedAt(i uint32) Closed {
 	s := t.table.at(i)
 	s.mu.Lock()
-	id, why = idspace.ID(s.id.Load()), s.reason
-	s.mu.Unlock()
-	t.unhold(s, i, holdClose)
-	return id, why
+	defer s.mu.Unlock()
+	return Closed{ID: idspace.ID(s.id.Load()), Why: s.reason, slot: i}
 }

@@ -67,26 +67,51 @@ func (t *Transport) codecLocked(s *slot) framing.Codec { return t.bound[s.listen
 // appendLocked frames msg behind the output of connection id and applies the
 // bound. attend says that the driver is to be told. The caller holds the
 // slot's mu.
-func (t *Transport) appendLocked(s *slot, b *slotBuffers, id idspace.ID, codec framing.Codec, msg []byte) (attend bool, err error) {
+func (t *Transport) appendLocked(s *slot, b *slotBuffers, id idspace.ID, codec encoder, msg []byte) (attend bool, err error) {
 	if !s.isOpenLocked(id, !t.table.unguarded) {
 		return false, t.missing()
 	}
-	if b.out == nil {
-		b.out = outputs.Get().(*output)
+	if t.overflowsLocked(s, len(msg)) {
+		return t.overflowLocked(s)
 	}
-	c := b.out.room(len(msg) + framingRoom)
+	c, fresh := b.out.room(len(msg) + framingRoom)
 	before := len(c.data)
 	data, err := codec.Encode(c.data, msg)
-	if err != nil {
-		return false, err
-	}
 	added := len(data) - before
-	if s.outBytes > 0 && int(s.outBytes)+added > t.cfg.OutputBytes {
+	switch {
+	case err != nil || t.overflowsLocked(s, added) || added == 0:
+		if fresh {
+			c.recycle()
+		}
+		if err != nil || added == 0 { // nothing to write: it is as good as written
+			return false, err
+		}
 		return t.overflowLocked(s)
+	case fresh:
+		b.pushLocked(c)
 	}
 	c.data = data
 	c.ends = append(c.ends, uint32(len(data)))
 	return t.acceptedLocked(s, added), nil
+}
+
+// overflowsLocked reports whether size more bytes are over the bound of the
+// connection's output.
+func (t *Transport) overflowsLocked(s *slot, size int) bool {
+	return s.outBytes > 0 && int(s.outBytes)+size > t.cfg.OutputBytes
+}
+
+// pushLocked puts a chunk behind the output. The caller holds the slot's mu.
+func (b *slotBuffers) pushLocked(c *chunk) {
+	if b.out == nil {
+		b.out = outputs.Get().(*output)
+	}
+	b.out.push(c)
+}
+
+// An encoder is the half of a codec that sends need.
+type encoder interface {
+	Encode(dst, msg []byte) ([]byte, error)
 }
 
 // framingRoom is what most framings add to a message, in bytes. A framing that
@@ -182,14 +207,11 @@ func (t *Transport) sendChunk(s *slot, i uint32, id idspace.ID, c *chunk, msg []
 // pushLocked queues a chunk that holds one framed message. The caller holds
 // the slot's mu and knows that the connection is open.
 func (t *Transport) pushLocked(s *slot, b *slotBuffers, c *chunk) (attend bool, err error) {
-	if s.outBytes > 0 && int(s.outBytes)+len(c.data) > t.cfg.OutputBytes {
+	if t.overflowsLocked(s, len(c.data)) {
 		return t.overflowLocked(s)
 	}
-	if b.out == nil {
-		b.out = outputs.Get().(*output)
-	}
 	c.ends = append(c.ends, uint32(len(c.data)))
-	b.out.push(c)
+	b.pushLocked(c)
 	return t.acceptedLocked(s, len(c.data)), nil
 }
 
@@ -222,7 +244,7 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 
 // SendMany queues msg for each of ids. results[k] is the outcome for ids[k], as
 // SendData would return it; the two slices have one length. msg is framed once
-// for each codec among the listeners, and above 512 bytes the connections
+// for each listener, and above 512 bytes the connections
 // share that one copy.
 func (t *Transport) SendMany(ids []idspace.ID, msg []byte, results []error) {
 	framed := make(map[uint16]framedMessage, len(t.bound))
@@ -268,7 +290,7 @@ func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, msg
 }
 
 // asIs is the codec of a message that is framed already.
-type asIs struct{ framing.Codec }
+type asIs struct{}
 
 func (asIs) Encode(dst, msg []byte) ([]byte, error) { return append(dst, msg...), nil }
 

@@ -7,17 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"flamingo/framing"
+	"flamingo/idspace"
 	"flamingo/transport"
 
 	"go.uber.org/goleak"
@@ -55,7 +54,7 @@ func serve(tb testing.TB, adjust func(*transport.Config)) (t *transport.Transpor
 
 func connect(tb testing.TB, t *transport.Transport) net.Conn {
 	tb.Helper()
-	nc, err := net.Dial("tcp", t.Addrs()[0].String())
+	nc, err := net.Dial(t.Addrs()[0].Network(), t.Addrs()[0].String())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -104,6 +103,64 @@ func TestDeadlineThatPassesDuringAReadIsMet(t *testing.T) {
 	}
 }
 
+// pausedIDs issues ids; what follows the first waits until released is closed.
+type pausedIDs struct {
+	*idspace.Sequence
+	issued   atomic.Int32
+	released chan struct{}
+}
+
+func (p *pausedIDs) Next() (idspace.ID, error) {
+	if p.issued.Add(1) > 1 {
+		<-p.released
+	}
+	return p.Sequence.Next()
+}
+
+// Epoll never tells of a connection whose output is blocked before it is asked.
+func TestConnectionThatIsBlockedFromTheBeginningEndsWhenIdle(t *testing.T) {
+	ids := &pausedIDs{Sequence: sequence(t), released: make(chan struct{})}
+	tr, err := transport.New(transport.Config{
+		// A Unix socket, since there no acknowledgement comes later.
+		Listeners: []transport.Listener{{Network: "unix", Address: filepath.Join(t.TempDir(), "s"), Codec: lineCodec(t)}},
+		IDs:       ids, MaxConns: 10, Loops: 1, OutputBytes: 16 << 20, ActivityTimeout: 200 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, tr)
+	connect(t, tr) // both wait in the kernel's queue, so the loop accepts them together
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := tr.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	defer running.Wait()
+	defer cancel()
+	c, _ := tr.RecvOpen()
+	for range 8 {
+		if err := tr.SendData(c.ID(), make([]byte, 1<<20)); err != nil {
+			t.Error(err)
+		}
+	}
+	close(ids.released)
+	tr.RecvOpen()
+	for range 2 {
+		if !tr.AwaitClose(limit(t)) {
+			t.Fatalf("a silent connection has not ended; stats %+v", tr.Stats())
+		}
+		if id, why, _ := tr.RecvClose(); why != transport.ReasonIdle {
+			t.Errorf("%v ended for %v; want idle", id, why)
+		}
+	}
+}
+
 func TestRunEndsThoughCancelledDuringARead(t *testing.T) {
 	for range 50 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -130,103 +187,6 @@ func TestRunEndsThoughCancelledDuringARead(t *testing.T) {
 		}
 		nc.Close()
 	}
-}
-
-// asChild names, in the environment, the test that runs in a process of its own.
-const asChild = "FLAMINGO_TEST_CHILD"
-
-// inOwnProcess runs the test again in a process of its own, and reports
-// whether this is that process.
-func inOwnProcess(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(asChild) == t.Name() {
-		return true
-	}
-	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	child := exec.CommandContext(limit(t), os.Args[0], "-test.run="+pattern, "-test.count=1", "-test.v")
-	child.Env = append(os.Environ(), asChild+"="+t.Name())
-	if out, err := child.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v: %v\n%s", child, err, out)
-	}
-	return false
-}
-
-// A lineBook is a writer for a logger that hands out its lines.
-type lineBook chan string
-
-func (b lineBook) Write(p []byte) (int, error) {
-	select {
-	case b <- string(p):
-	default:
-	}
-	return len(p), nil
-}
-
-func (b lineBook) await(tb testing.TB, text string) {
-	tb.Helper()
-	for {
-		select {
-		case line := <-b:
-			if strings.Contains(line, text) {
-				return
-			}
-		case <-limit(tb).Done():
-			tb.Fatalf("the log never said %q", text)
-		}
-	}
-}
-
-func TestAcceptingPausesWithoutFilesAndDoesNotSpin(t *testing.T) {
-	for _, driver := range drivers {
-		t.Run(driver.name, func(t *testing.T) {
-			if runtime.GOOS != "linux" {
-				t.Skip("counts descriptors in /proc")
-			}
-			if inOwnProcess(t) {
-				acceptWithoutFiles(t, driver.configure)
-			}
-		})
-	}
-}
-
-func acceptWithoutFiles(t *testing.T, configure func(*transport.Config)) {
-	book := make(lineBook, 100)
-	tr, _ := serve(t, func(c *transport.Config) { configure(c); c.Logger = slog.New(slog.NewTextHandler(book, nil)) })
-	connect(t, tr)
-	if _, ok := tr.RecvOpen(); !ok {
-		t.Fatal("no connection")
-	}
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		t.Fatal(err)
-	}
-	free, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	scarce := syscall.Rlimit{Cur: uint64(free.Fd()) + 1, Max: files.Max} // one more: the client's
-	free.Close()
-	begin := time.Now()
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &scarce); err != nil {
-		t.Fatal(err)
-	}
-	waiting := connect(t, tr)
-	book.await(t, "too many open files")
-	// One try in 100 ms, and the first.
-	if pauses, most := tr.Stats().AcceptPauses, uint64(time.Since(begin)/(100*time.Millisecond))+1; pauses < 2 || pauses > most {
-		t.Errorf("accepting paused %d times; want 2 to %d", pauses, most)
-	}
-	if _, ok := tr.TryRecvOpen(); ok {
-		t.Error("a connection without a file")
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		t.Fatal(err)
-	}
-	c, ok := tr.RecvOpen()
-	if !ok || c.RemoteAddr().String() != waiting.LocalAddr().String() {
-		t.Errorf("connection %v, %v; want the one that waited", c, ok)
-	}
-	book.await(t, "accepting again")
 }
 
 func TestSendDataAllocatesNothing(t *testing.T) {

@@ -60,6 +60,7 @@ const (
 	flagAbort                          // output is not waited for
 	flagEnded                          // the id is gone
 	flagLinger                         // shut for writing, input is thrown away until the client ends
+	flagReset                          // the program wants a reset at the end, not what is unsent
 	flagSilent                         // the end is not reported
 	flagReported                       // the end is in the chain of closes
 	flagHalfClose                      // the time a half-closed client may wait is running
@@ -70,8 +71,8 @@ const (
 
 	// While one of these is set the slot is in use by someone and is not freed.
 	holdSocket // the driver has a socket
-	holdOpen   // in the chain of opens
-	holdClose  // in the chain of closes, or about to be
+	holdOpen   // in the chain of opens, or taken and not done with
+	holdClose  // in the chain of closes, or about to be, or taken and not done with
 	holdDirty  // in its driver's list of connections to attend to
 	holdReady  // in its driver's list of connections with unread input
 

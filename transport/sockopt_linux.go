@@ -55,6 +55,17 @@ func setAccepted(fd int, l *Listener) error {
 	return nil
 }
 
+// setBuffers asks for the kernel's buffer sizes of a socket. The kernel takes
+// less if it must, and nothing hangs on it.
+func setBuffers(fd int, l *Listener) {
+	if l.ReadBuffer > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.ReadBuffer)
+	}
+	if l.WriteBuffer > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, l.WriteBuffer)
+	}
+}
+
 func setNoDelay(fd int, on bool) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, btoi(on))
 }

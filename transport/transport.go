@@ -25,7 +25,8 @@ type Transport struct {
 
 	start   time.Time // tick 1 of the wheels
 	closing atomic.Bool
-	emptied chan struct{} // signalled when the last slot is freed while closing; never closed
+	emptied chan struct{} // closed by empty, once no slot is in use while closing
+	empty   func()
 
 	totals totals
 }
@@ -64,8 +65,9 @@ func New(cfg Config) (*Transport, error) {
 		table:   newTable(cfg.MaxConns),
 		losses:  newLosses(),
 		start:   time.Now(),
-		emptied: make(chan struct{}, 1),
+		emptied: make(chan struct{}),
 	}
+	t.empty = sync.OnceFunc(func() { close(t.emptied) })
 	t.inbox = newInbox(cfg.QueueBytes, t.wakeAll)
 	t.opens = newChain(func(i uint32) *uint32 { return &t.table.at(i).openNext })
 	t.closes = newChain(func(i uint32) *uint32 { return &t.table.at(i).closeNext })
@@ -89,20 +91,29 @@ func (t *Transport) Run(ctx context.Context) error {
 
 // Shutdown stops accepting and reading, ends every connection once what it was
 // sent is written, and waits until everything queued was taken, or until ctx
-// is done. From then on the queues answer that they are closed; that of
-// undelivered messages once Run has returned.
+// is done. From then on the queues answer that they are closed; after an error
+// that of closes, which Run goes on filling, does so once Run has returned, and
+// that of undelivered messages always.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.closing.Store(true)
 	t.wakeAll()
-	defer t.closeQueues()
-	for t.table.live.Load() > 0 {
-		select {
-		case <-t.emptied:
-		case <-ctx.Done():
-			return fmt.Errorf("transport: shutdown: %d connections or events left: %w", t.table.live.Load(), context.Cause(ctx))
+	if t.table.live.Load() == 0 {
+		t.empty()
+	}
+	var err error
+	select {
+	case <-t.emptied:
+	case <-ctx.Done():
+		if left := t.table.live.Load(); left > 0 {
+			err = fmt.Errorf("transport: shutdown: %d connections or events left: %w", left, context.Cause(ctx))
 		}
 	}
-	return nil
+	t.inbox.close()
+	t.opens.close()
+	if err == nil {
+		t.closes.close()
+	}
+	return err
 }
 
 func (t *Transport) closeQueues() {

@@ -47,7 +47,7 @@ func TestWheelMeetsEachDeadlineOnceAndNotEarly(t *testing.T) {
 					w.Advance(now, func(i uint32) {
 						got = append(got, i)
 						if again { // expire may set and clear
-							set(i, now+uint32(i)*100)
+							set(i, now+i*100)
 							w.Clear((i + 1) % slots)
 							if at, ok := due[(i+1)%slots]; ok && at > now {
 								delete(due, (i+1)%slots)

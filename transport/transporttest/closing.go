@@ -122,7 +122,7 @@ func firstCauseWins(t *testing.T, s suite) {
 	r := s.start(t, narrow, func(c *transport.Config) { c.OutputBytes = 8 << 20 })
 	c, id := r.connect()
 	c.deafen()
-	r.plug(id, 1<<20)
+	r.plug(id)
 	if err := r.SendClose(id, transport.ReasonRemote); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func closeTimesOut(t *testing.T, s suite) {
 	r := s.start(t, narrow, func(c *transport.Config) { c.OutputBytes, c.CloseTimeout = 8<<20, 100*time.Millisecond })
 	c, id := r.connect()
 	c.deafen()
-	r.plug(id, 1<<20)
+	r.plug(id)
 	begin := time.Now()
 	if err := r.SendClose(id, transport.ReasonRemote); err != nil {
 		t.Fatal(err)

@@ -171,6 +171,7 @@ func describe(t *testing.T, s suite) {
 	}
 	c.expect("answer\n")
 	r.await("all bytes", func() bool { return r.Stats().BytesIn == 11 })
+	r.await("nothing to be pending", func() bool { return r.pending(conn.ID()) == 0 }) // it is counted after Send was told
 	info, err := r.Describe(conn.ID())
 	if err != nil {
 		t.Fatal(err)
@@ -247,6 +248,7 @@ func statsAddUp(t *testing.T, s suite) {
 	}
 	dialing.Wait()
 	r.await("half of them to be closed", func() bool { return r.Stats().Connections == clients/2 })
+	r.await("every answer to be counted", func() bool { return r.Stats().BytesOut >= 6*clients*messages })
 	st := r.Stats()
 	ended := uint64(0)
 	for _, n := range st.Closed {

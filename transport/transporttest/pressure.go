@@ -62,17 +62,26 @@ func activityKeeps(t *testing.T, s suite) {
 }
 
 func silentBlockedEnds(t *testing.T, s suite) {
+	const clients = 16
 	r := s.start(t, narrow, func(c *transport.Config) {
-		c.OutputBytes, c.ActivityTimeout = 8<<20, time.Second
+		c.OutputBytes, c.ActivityTimeout = 16<<20, time.Second
+		c.Listeners[0].Codec = codec(t, "raw")
 	})
-	c, id := r.connect()
-	c.deafen()
-	if err := r.SendData(id, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
+	msg := make([]byte, 8<<20-1)
+	for range clients {
+		_, id := r.connect()
+		// At once, so that some are blocked before anything was received.
+		if err := r.SendData(id, msg); err != nil {
+			t.Fatal(err)
+		}
 	}
-	r.expectClosed(id, transport.ReasonIdle)
-	if u := r.undelivered(); u.ID != id || u.Count != 1 {
-		t.Errorf("undelivered %+v; want one message of %v", u, id)
+	for range clients {
+		if id, why := r.closed(); why != transport.ReasonIdle {
+			t.Errorf("%v ended for %v; want idle", id, why)
+		}
+	}
+	for n := 0; n < clients; {
+		n += r.undelivered().Count
 	}
 	r.expectNoMoreEvents()
 }

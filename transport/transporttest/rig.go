@@ -361,17 +361,20 @@ func (c *client) deafen() {
 	}
 }
 
-// plug sends the client, which does not read, a message of size bytes, and
-// waits until a part of it is written and no more can be.
-func (r *rig) plug(id idspace.ID, size int) string {
+// plug sends the client, which does not read, a message that the kernel does
+// not hold, and waits until a part of it is written and no more can be. It
+// returns what the client will read.
+func (r *rig) plug(id idspace.ID) string {
 	r.Helper()
-	msg := strings.Repeat("p", size-1)
+	const size = 1 << 20
+	msg, before := strings.Repeat("p", size-1), int64(r.Stats().BytesOut)
+	written := func() int64 { return int64(r.Stats().BytesOut) - before }
 	if err := r.SendData(id, []byte(msg)); err != nil {
 		r.Fatal(err)
 	}
-	r.await("a standstill of the client", func() bool { return r.Stats().BytesOut > 0 })
-	r.settled(func() int64 { return int64(r.Stats().BytesOut) })
-	if n := int64(r.Stats().BytesOut); n == 0 || n >= int64(size) {
+	r.await("a standstill of the client", func() bool { return written() > 0 })
+	r.settled(written)
+	if n := written(); n >= int64(size) {
 		r.Fatalf("%d of %d bytes are written; want a part", n, size)
 	}
 	return msg + "\n"
