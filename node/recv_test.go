@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -91,9 +92,7 @@ func TestIteratorsHandOutEverythingAndEndWithTheNode(t *testing.T) {
 			}
 		})
 		running.Go(func() {
-			for id, why := range n.Closes() {
-				closed[id] = why
-			}
+			maps.Insert(closed, n.Closes())
 		})
 		var clients []*client
 		for range 2 {

@@ -44,7 +44,7 @@ func main() {
 			fmt.Printf("opened %d: %v\n", id, conn) //nolint:forbidigo // an old program prints
 		}
 	}()
-	for i := 0; i < readers; i++ {
+	for range readers {
 		go func() {
 			for {
 				id, msg := flamingo.RecvData()

@@ -144,7 +144,8 @@ func sendDone(t *testing.T, s suite) {
 func sendCopies(t *testing.T, s suite) {
 	r, c, id := deaf(t, s)
 	plug := r.plug(id)
-	want := plug
+	var want strings.Builder
+	want.WriteString(plug)
 	for _, n := range []int{1, 100, 1000, 100_000} {
 		msg := bytes.Repeat([]byte("m"), n)
 		if err := r.SendData(id, msg); err != nil {
@@ -154,9 +155,9 @@ func sendCopies(t *testing.T, s suite) {
 		msg = bytes.Repeat([]byte("n"), n)
 		r.SendMany([]idspace.ID{id}, msg, make([]error, 1))
 		clear(msg)
-		want += strings.Repeat("m", n) + "\n" + strings.Repeat("n", n) + "\n"
+		want.WriteString(strings.Repeat("m", n) + "\n" + strings.Repeat("n", n) + "\n")
 	}
-	c.expect(want)
+	c.expect(want.String())
 }
 
 func sendMany(t *testing.T, s suite) {
