@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command echobench measures echo through the pipeline: lines of 64 bytes,
 // taken by ten goroutines and sent back, by Flamingo and by the plain designs
 // a Go program would have instead. scripts/bench-echo.sh runs it.
