@@ -18,12 +18,15 @@ func (t *term) watchdog(ctx context.Context) {
 	for {
 		err := t.beat(ctx)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, err != nil && t.lost():
 			return
 		case err != nil:
 			t.s.log.Warn("leader does not commit, handing over", "error", err)
-			if err := t.handOver(ctx); err != nil && ctx.Err() == nil {
+			if err := t.handOver(ctx); err != nil && ctx.Err() == nil && !t.lost() {
 				t.s.stop.set(fmt.Errorf("%w: %w", ErrStalled, err))
+				return
+			}
+			if t.lost() {
 				return
 			}
 		}
@@ -34,6 +37,10 @@ func (t *term) watchdog(ctx context.Context) {
 		}
 	}
 }
+
+// lost reports whether the term is over without our doing: then there is
+// nothing to hand over, and no disk to blame.
+func (t *term) lost() bool { return t.node.State() != raft.Leader }
 
 // beat returns nil once a no-op has committed.
 func (t *term) beat(ctx context.Context) error {
