@@ -131,6 +131,7 @@ func TestStreamsReachTheConsumerOfTheirProtocol(t *testing.T) {
 			}
 			near.Close()
 			far.Close()
+			synctest.Wait() // the count follows the stream
 			if got := a.Counts().Handed[proto]; got != 1 {
 				t.Errorf("%v: handed %d streams over, want 1", proto, got)
 			}
