@@ -94,7 +94,7 @@ func (c *Cluster) Listen(ctx context.Context) error {
 		Port: c.port, Boot: id.Boot, ClusterName: c.cfg.ClusterName, Advertise: c.cfg.Advertise,
 		Seeds: c.cfg.Join, Timing: c.cfg.Timing, Logger: c.cfg.Logger,
 		Meta: gossip.Meta{
-			Name: c.cfg.NodeName, Cluster: gossip.ClusterID(known), Server: id.Server, Admin: c.cfg.Admin,
+			Name: c.cfg.NodeName, Cluster: known, Server: id.Server, Admin: c.cfg.Admin,
 			State: gossip.StateJoining, MinVersion: 1, MaxVersion: 1,
 		},
 	})

@@ -32,7 +32,7 @@ func (c *Cluster) join(ctx context.Context) error {
 			return err
 		}
 		if !known.IsZero() {
-			c.announce(ctx, func(m *gossip.Meta) { m.Cluster = gossip.ClusterID(known) })
+			c.announce(ctx, func(m *gossip.Meta) { m.Cluster = known })
 			return nil
 		}
 		if err := c.found(ctx); err != nil && ctx.Err() == nil {
@@ -47,18 +47,18 @@ func (c *Cluster) join(ctx context.Context) error {
 }
 
 // adopt takes the cluster id of a member, if one has any.
-func (c *Cluster) adopt() (consensus.ClusterID, error) {
+func (c *Cluster) adopt() (idspace.ClusterID, error) {
 	for _, m := range c.dir.others(c.Boot()) {
 		if m.Meta.Cluster.IsZero() {
 			continue
 		}
-		if err := c.store.Join(consensus.ClusterID(m.Meta.Cluster)); err != nil {
-			return consensus.ClusterID{}, fmt.Errorf("joining cluster %s of %s: %w", m.Meta.Cluster, m.Meta.Name, err)
+		if err := c.store.Join(m.Meta.Cluster); err != nil {
+			return idspace.ClusterID{}, fmt.Errorf("joining cluster %s of %s: %w", m.Meta.Cluster, m.Meta.Name, err)
 		}
 		c.cfg.Logger.Info("joined", "cluster", m.Meta.Cluster, "through", m.Meta.Name)
-		return consensus.ClusterID(m.Meta.Cluster), nil
+		return m.Meta.Cluster, nil
 	}
-	return consensus.ClusterID{}, nil
+	return idspace.ClusterID{}, nil
 }
 
 // found proposes a cluster while it could be founded, until there is one.
@@ -139,7 +139,7 @@ func (p peers) AskPromise(ctx context.Context, to idspace.ServerID, proposal con
 	if len(b) < 17 {
 		return a, errBadRequest
 	}
-	a.Granted, a.Cluster = b[0] == 1, consensus.ClusterID(b[1:17])
+	a.Granted, a.Cluster = b[0] == 1, idspace.ClusterID(b[1:17])
 	holding, rest, err := decodeProposal(b[17:])
 	if err != nil || len(rest) > 0 {
 		return a, errBadRequest

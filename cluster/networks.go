@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"flamingo/cluster/consensus"
-	"flamingo/cluster/gossip"
-	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
 )
@@ -51,12 +49,12 @@ func (n meshNetwork) Dial(ctx context.Context, peer idspace.BootID) (net.Conn, e
 	if !ok {
 		return nil, fmt.Errorf("node %s: %w", peer, errNowhere)
 	}
-	return n.c.port.Dial(ctx, m.Addr, port.Lane)
+	return n.c.port.Dial(ctx, m.Addr, port.Mesh)
 }
 
 // acceptMesh hands the streams of the mesh to it until ctx is done.
 func (c *Cluster) acceptMesh(ctx context.Context) error {
-	streams, err := c.port.Streams(port.Lane)
+	streams, err := c.port.Streams(port.Mesh)
 	if err != nil {
 		return err
 	}
@@ -79,12 +77,12 @@ type identity struct{ c *Cluster }
 
 func (i identity) Boot() idspace.BootID { return i.c.Boot() }
 
-func (i identity) Cluster() mesh.ClusterID {
+func (i identity) Cluster() idspace.ClusterID {
 	known, err := i.c.store.Cluster()
 	if err != nil {
-		return mesh.ClusterID{} // the store has failed; consensus says so
+		return idspace.ClusterID{} // the store has failed; consensus says so
 	}
-	return mesh.ClusterID(known)
+	return known
 }
 
 func (i identity) Last() idspace.NodeNumber { return i.c.view().last }
@@ -103,7 +101,7 @@ func (c *Cluster) candidates() []consensus.Candidate {
 	}
 	list := []consensus.Candidate{{Server: id.Server, Reachable: true, WantsVote: true}}
 	for _, m := range c.dir.others(id.Boot) {
-		if !m.Meta.Server.IsZero() && m.Meta.Cluster == gossip.ClusterID(known) {
+		if !m.Meta.Server.IsZero() && m.Meta.Cluster == known {
 			list = append(list, consensus.Candidate{Server: m.Meta.Server, Reachable: true, WantsVote: true})
 		}
 	}

@@ -167,7 +167,7 @@ func decodeProposal(b []byte) (p consensus.Proposal, rest []byte, err error) {
 	if len(b) < head {
 		return p, nil, errBadRequest
 	}
-	p.Cluster, p.Proposer = consensus.ClusterID(b[:16]), idspace.ServerID(b[16:32])
+	p.Cluster, p.Proposer = idspace.ClusterID(b[:16]), idspace.ServerID(b[16:32])
 	n := int(b[32])
 	b = b[head:]
 	if n > consensus.MaxProposalServers || len(b) < 16*n {

@@ -15,6 +15,9 @@ type BootID [16]byte
 // zero value stands for a node without one.
 type ServerID [16]byte
 
+// ClusterID names a cluster, from its founding on. The zero value means none.
+type ClusterID [16]byte
+
 // NewBootID returns a random (version 4) UUID made of 16 bytes of random,
 // which should come from crypto/rand.
 func NewBootID(random io.Reader) (BootID, error) {
@@ -28,6 +31,12 @@ func NewServerID(random io.Reader) (ServerID, error) {
 	return ServerID(u), err
 }
 
+// NewClusterID is like [NewBootID].
+func NewClusterID(random io.Reader) (ClusterID, error) {
+	u, err := newUUID(random)
+	return ClusterID(u), err
+}
+
 // ParseBootID reads the text form, a UUID in lower case. The error matches
 // [ErrBadUUID], also for the zero UUID.
 func ParseBootID(s string) (BootID, error) {
@@ -39,6 +48,12 @@ func ParseBootID(s string) (BootID, error) {
 func ParseServerID(s string) (ServerID, error) {
 	u, err := parseUUID(s)
 	return ServerID(u), err
+}
+
+// ParseClusterID is like [ParseBootID].
+func ParseClusterID(s string) (ClusterID, error) {
+	u, err := parseUUID(s)
+	return ClusterID(u), err
 }
 
 // IsZero reports whether b is the zero value.
@@ -75,6 +90,24 @@ func (s ServerID) MarshalText() ([]byte, error) { return marshalUUID(s) }
 func (s *ServerID) UnmarshalText(t []byte) error {
 	v, err := ParseServerID(string(t))
 	return assign(s, v, err)
+}
+
+// IsZero reports whether c is the zero value.
+func (c ClusterID) IsZero() bool { return c == ClusterID{} }
+
+// String returns the text form.
+func (c ClusterID) String() string { return formatUUID(c) }
+
+// LogValue implements [slog.LogValuer] with the text form, also of zero.
+func (c ClusterID) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText implements [encoding.TextMarshaler]. It refuses the zero value.
+func (c ClusterID) MarshalText() ([]byte, error) { return marshalUUID(c) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *ClusterID) UnmarshalText(t []byte) error {
+	v, err := ParseClusterID(string(t))
+	return assign(c, v, err)
 }
 
 func newUUID(random io.Reader) (u [16]byte, err error) {

@@ -52,6 +52,9 @@ func TestUUIDHasOneTextForm(t *testing.T) {
 			t.Errorf("UnmarshalText(%q): %v, server is %v, want ErrBadUUID and no change", s, err, server)
 		}
 	}
+	if c, err := idspace.ParseClusterID(sampleUUID); err != nil || c.String() != sampleUUID {
+		t.Errorf("ParseClusterID(%q) = %v, %v", sampleUUID, c, err)
+	}
 	if text, err := (idspace.ServerID{}).MarshalText(); !errors.Is(err, idspace.ErrBadUUID) {
 		t.Errorf("MarshalText of zero = %q, %v, want ErrBadUUID", text, err)
 	}

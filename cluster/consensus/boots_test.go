@@ -219,7 +219,7 @@ func TestStrangersStreamIsClosedAndRaftUntouched(t *testing.T) {
 			bytes []byte
 			want  consensus.Refusal
 		}{
-			{"another cluster", consensus.Hello(consensus.ClusterID{1}, lead.id, stranger), consensus.RefusedCluster},
+			{"another cluster", consensus.Hello(idspace.ClusterID{1}, lead.id, stranger), consensus.RefusedCluster},
 			{"another target", consensus.Hello(w.cluster, nodes[0].id, stranger), consensus.RefusedTarget},
 			{"raft without handshake", bytes.Repeat([]byte{0}, 100), consensus.RefusedFormat},
 			{"nothing", nil, consensus.RefusedTimeout},

@@ -128,7 +128,7 @@ func (s *Store) ClonePromises(keep bool) *Store {
 }
 
 // WrittenCluster returns the cluster whose configuration this server writes.
-func (s *Store) WrittenCluster() (ClusterID, bool) {
+func (s *Store) WrittenCluster() (idspace.ClusterID, bool) {
 	p, ok, err := s.first()
 	if err != nil {
 		panic(err)
@@ -162,6 +162,6 @@ func (s *Server) ApplyRaw(b []byte) error {
 	return node.Apply(b, time.Second).Error()
 }
 
-func Hello(cluster ClusterID, target idspace.ServerID, from Identity) []byte {
+func Hello(cluster idspace.ClusterID, target idspace.ServerID, from Identity) []byte {
 	return hello{cluster: cluster, target: target, from: from}.encode()
 }

@@ -32,7 +32,7 @@ const (
 
 // fsm is raft's state machine: the registry and the id of the cluster.
 type fsm struct {
-	cluster ClusterID // immutable: what this server was told
+	cluster idspace.ClusterID // immutable: what this server was told
 
 	// stop ends raft: to go on after an entry that is not understood would
 	// make servers differ. Nothing is applied after it is set.
@@ -41,7 +41,7 @@ type fsm struct {
 	changed func() // called after each change, without mu
 
 	mu        sync.RWMutex
-	committed ClusterID // by the founding entry; zero before it
+	committed idspace.ClusterID // by the founding entry; zero before it
 	registry  *idspace.Registry
 	applied   uint64
 }
@@ -52,13 +52,13 @@ type applied struct {
 	err error
 }
 
-func newFSM(cluster ClusterID, stop *fault, changed func()) *fsm {
+func newFSM(cluster idspace.ClusterID, stop *fault, changed func()) *fsm {
 	return &fsm{cluster: cluster, stop: stop, changed: changed, registry: idspace.NewRegistry()}
 }
 
 func noopCommand() []byte { return []byte{fsmVersion, kindNoop} }
 
-func foundingCommand(c ClusterID) []byte {
+func foundingCommand(c idspace.ClusterID) []byte {
 	return append([]byte{fsmVersion, kindFounding}, c[:]...)
 }
 
@@ -94,7 +94,7 @@ func (f *fsm) apply(l *raft.Log) (idspace.Result, error) {
 	switch kind, body := l.Data[1], l.Data[2:]; {
 	case kind == kindNoop && len(body) == 0:
 	case kind == kindFounding && len(body) == len(f.committed):
-		err = f.found(ClusterID(body))
+		err = f.found(idspace.ClusterID(body))
 	case kind == kindRegistry:
 		res, err = f.applyRegistry(body)
 	default:
@@ -114,7 +114,7 @@ func (f *fsm) applyRegistry(body []byte) (idspace.Result, error) {
 	return f.registry.Apply(cmd)
 }
 
-func (f *fsm) found(c ClusterID) error {
+func (f *fsm) found(c idspace.ClusterID) error {
 	if c != f.cluster {
 		return fmt.Errorf("%w: the log is of %v, this server of %v", ErrWrongCluster, c, f.cluster)
 	}
@@ -154,7 +154,7 @@ func (f *fsm) restore(b []byte) error {
 	if len(b) < 1+16 || len(b) > maxSnapshot || b[0] != fsmVersion {
 		return fmt.Errorf("%w: snapshot of %d bytes", ErrDiverged, len(b))
 	}
-	committed := ClusterID(b[1:17])
+	committed := idspace.ClusterID(b[1:17])
 	if !committed.IsZero() && committed != f.cluster {
 		return fmt.Errorf("%w: the snapshot is of %v, this server of %v", ErrWrongCluster, committed, f.cluster)
 	}

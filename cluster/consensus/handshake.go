@@ -71,7 +71,7 @@ const (
 )
 
 type hello struct {
-	cluster ClusterID
+	cluster idspace.ClusterID
 	target  idspace.ServerID
 	from    Identity
 }

@@ -18,7 +18,7 @@ const (
 type identityRecord struct {
 	server  idspace.ServerID
 	start   uint64
-	cluster ClusterID
+	cluster idspace.ClusterID
 }
 
 func (r identityRecord) encode() []byte {
@@ -65,10 +65,10 @@ func (s *Store) countStart(boot idspace.BootID, random io.Reader) error {
 }
 
 // Cluster returns the cluster this server belongs to, zero while it is blank.
-func (s *Store) Cluster() (ClusterID, error) {
+func (s *Store) Cluster() (idspace.ClusterID, error) {
 	val, err := s.records.load(recordIdentity)
 	if err != nil {
-		return ClusterID{}, err
+		return idspace.ClusterID{}, err
 	}
 	rec, err := decodeIdentity(val)
 	return rec.cluster, err
@@ -78,7 +78,7 @@ func (s *Store) Cluster() (ClusterID, error) {
 // then makes no promise any more, and a running Server starts raft. Repeating
 // it does nothing; for another cluster than the one recorded the error matches
 // ErrClusterKnown.
-func (s *Store) Join(cluster ClusterID) error {
+func (s *Store) Join(cluster idspace.ClusterID) error {
 	if cluster.IsZero() {
 		return fmt.Errorf("consensus: join: %w: no cluster id", ErrBadProposal)
 	}

@@ -2,42 +2,12 @@ package consensus
 
 import (
 	"bytes"
-	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 
 	"github.com/hashicorp/raft"
 
 	"flamingo/idspace"
 )
-
-// ClusterID names a cluster from its founding for ever. Zero means none.
-type ClusterID [16]byte
-
-// NewClusterID returns a random id made of 16 bytes of random.
-func NewClusterID(random io.Reader) (ClusterID, error) {
-	u, err := idspace.NewServerID(random)
-	if err != nil {
-		return ClusterID{}, fmt.Errorf("consensus: new cluster id: %w", err)
-	}
-	return ClusterID(u), nil
-}
-
-// ParseClusterID reads the text form, a UUID in lower case.
-func ParseClusterID(s string) (ClusterID, error) {
-	u, err := idspace.ParseServerID(s)
-	return ClusterID(u), err
-}
-
-// IsZero reports whether c is the zero value.
-func (c ClusterID) IsZero() bool { return c == ClusterID{} }
-
-// String returns the text form.
-func (c ClusterID) String() string { return idspace.ServerID(c).String() }
-
-// LogValue implements [slog.LogValuer] with the text form.
-func (c ClusterID) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Identity says which life of which server this is.
 type Identity struct {

@@ -14,7 +14,7 @@ const MaxProposalServers = 5
 // Proposer with exactly these voters. Its cluster id is random and made for
 // it, so that no two proposals are equal.
 type Proposal struct {
-	Cluster  ClusterID
+	Cluster  idspace.ClusterID
 	Proposer idspace.ServerID
 	Servers  []idspace.ServerID // ascending, at most MaxProposalServers, with Proposer
 }
@@ -71,7 +71,7 @@ type Answer struct {
 
 	// Cluster is the cluster it belongs to; zero while it is blank. It then
 	// promises nothing.
-	Cluster ClusterID
+	Cluster idspace.ClusterID
 }
 
 // promises is the state of one server in the founding of a cluster: a pure

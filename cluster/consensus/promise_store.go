@@ -1,6 +1,10 @@
 package consensus
 
-import "fmt"
+import (
+	"fmt"
+
+	"flamingo/idspace"
+)
 
 // The record of the promises; servers are of 16 bytes each:
 //
@@ -58,8 +62,8 @@ func decodePromises(b []byte) (s promises, err error) {
 
 // changePromises applies fn durably. A server that belongs to a cluster has
 // nothing to promise: fn is not called then, and the cluster is returned.
-func (s *Store) changePromises(fn func(*promises) error) (ClusterID, error) {
-	var cluster ClusterID
+func (s *Store) changePromises(fn func(*promises) error) (idspace.ClusterID, error) {
+	var cluster idspace.ClusterID
 	err := s.records.change(recordPromise, func(old []byte) ([]byte, error) {
 		p, err := decodePromises(old)
 		if err != nil {

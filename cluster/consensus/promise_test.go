@@ -16,7 +16,7 @@ import (
 )
 
 func proposal(servers ...idspace.ServerID) consensus.Proposal {
-	cluster, err := consensus.NewClusterID(rand.Reader)
+	cluster, err := idspace.NewClusterID(rand.Reader)
 	if err != nil {
 		panic(err)
 	}
@@ -72,7 +72,7 @@ func TestBadProposalsAreRefused(t *testing.T) {
 	a, b := idspace.ServerID{1}, idspace.ServerID{2}
 	good := proposal(a, b)
 	for name, edit := range map[string]func(*consensus.Proposal){
-		"no cluster":        func(p *consensus.Proposal) { p.Cluster = consensus.ClusterID{} },
+		"no cluster":        func(p *consensus.Proposal) { p.Cluster = idspace.ClusterID{} },
 		"foreign proposer":  func(p *consensus.Proposal) { p.Proposer = idspace.ServerID{9} },
 		"not sorted":        func(p *consensus.Proposal) { p.Servers = []idspace.ServerID{b, a} },
 		"twice the same":    func(p *consensus.Proposal) { p.Servers = []idspace.ServerID{a, a} },
@@ -99,7 +99,7 @@ type founding struct {
 	faults  bool     // messages are lost and servers crash
 	busy    [5]bool  // a server runs one round at a time
 	late    []func() // messages that may come again
-	written map[consensus.ClusterID]bool
+	written map[idspace.ClusterID]bool
 
 	forgetful bool // control: promises do not survive a crash
 	sloppy    bool // control: lists are not compared
@@ -111,7 +111,7 @@ var errLost = errors.New("lost")
 type crash struct{ server int }
 
 func newFounding(t *rapid.T) *founding {
-	f := &founding{t: t, faults: true, written: make(map[consensus.ClusterID]bool)}
+	f := &founding{t: t, faults: true, written: make(map[idspace.ClusterID]bool)}
 	for i := range 5 {
 		st, err := consensus.OpenStore(consensus.StoreConfig{Boot: idspace.BootID{byte(i + 1)}, Random: rand.Reader})
 		if err != nil {

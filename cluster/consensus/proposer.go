@@ -170,7 +170,7 @@ func (p *Proposer) proposal(ctx context.Context) (ours Proposal, ok bool, err er
 	if !slices.Contains(servers, p.self) {
 		return Proposal{}, false, nil
 	}
-	cluster, err := NewClusterID(p.cfg.Random)
+	cluster, err := idspace.NewClusterID(p.cfg.Random)
 	if err != nil {
 		return Proposal{}, false, err
 	}

@@ -21,7 +21,7 @@ const patience = 2 * time.Minute
 // world is a network of pipes between servers, which are dialled by id.
 type world struct {
 	t       testing.TB
-	cluster consensus.ClusterID
+	cluster idspace.ClusterID
 
 	mu     sync.Mutex
 	inbox  map[string]chan net.Conn // by address
@@ -43,7 +43,7 @@ type node struct {
 }
 
 func newWorld(t testing.TB) *world {
-	cluster, err := consensus.NewClusterID(rand.Reader)
+	cluster, err := idspace.NewClusterID(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type Server struct {
 	trustBoots bool
 
 	// written by Run before any stream or raft exists
-	cluster ClusterID
+	cluster idspace.ClusterID
 
 	waiters sync.WaitGroup // goroutines that wait for an answer of raft
 
@@ -95,8 +95,8 @@ type State struct {
 	Phase    Phase
 	Err      error // why it stopped or is about to; nil after an orderly stop
 
-	Cluster ClusterID        // zero while waiting for one
-	Leader  idspace.ServerID // zero: none known, so there may be no quorum
+	Cluster idspace.ClusterID // zero while waiting for one
+	Leader  idspace.ServerID  // zero: none known, so there may be no quorum
 	Leading bool
 	Serving bool // it leads and answers requests
 

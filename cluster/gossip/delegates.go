@@ -79,7 +79,7 @@ func (g *Gossip) admit(n *memberlist.Node) error {
 		return nil
 	}
 	present, room := g.table.admits(m.Boot)
-	if ours := g.Meta().Cluster; !ours.meets(m.Meta.Cluster) {
+	if ours := g.Meta().Cluster; !mayMeet(ours, m.Meta.Cluster) {
 		g.counts.members[ForCluster].Add(1)
 		err := &MismatchError{Ours: ours, Theirs: m.Meta.Cluster, Peer: m.Boot, Addr: m.Addr}
 		if !present {
@@ -104,7 +104,7 @@ func (d delegates) NotifyUpdate(n *memberlist.Node) { d.g.present(n) }
 
 func (g *Gossip) present(n *memberlist.Node) {
 	m, err := memberOf(n)
-	if err != nil || !g.Meta().Cluster.meets(m.Meta.Cluster) {
+	if err != nil || !mayMeet(g.Meta().Cluster, m.Meta.Cluster) {
 		return // it was refused
 	}
 	if m.Boot == g.cfg.Boot {

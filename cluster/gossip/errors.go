@@ -35,9 +35,6 @@ var (
 	// meta. Usually a stranger, or a programming error of the announcer.
 	ErrBadMeta = errors.New("bad meta")
 
-	// ErrBadUUID: not the text form of a cluster id.
-	ErrBadUUID = errors.New("not a uuid")
-
 	// ErrClusterChanged: a node that has a cluster id got another one. That
 	// takes a new life of the node.
 	ErrClusterChanged = errors.New("cluster id is fixed for a life")
@@ -77,7 +74,7 @@ var (
 // MismatchError says that a node of another cluster was met. It matches
 // ErrOtherCluster.
 type MismatchError struct {
-	Ours, Theirs ClusterID
+	Ours, Theirs idspace.ClusterID
 	Peer         idspace.BootID
 	Addr         netip.AddrPort // zero if only hearsay
 }

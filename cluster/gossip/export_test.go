@@ -17,7 +17,7 @@ func NewBridge(h slog.Handler) slog.Handler { return newBridge(h) }
 type Hello struct {
 	Verdict uint8
 	Boot    idspace.BootID
-	Cluster ClusterID
+	Cluster idspace.ClusterID
 	Name    string
 }
 

@@ -233,7 +233,7 @@ func (g *Gossip) setMeta(m Meta) error {
 func (g *Gossip) expel() {
 	ours := g.Meta().Cluster
 	for _, m := range g.table.snapshot() {
-		if ours.meets(m.Meta.Cluster) {
+		if mayMeet(ours, m.Meta.Cluster) {
 			continue
 		}
 		err := &MismatchError{Ours: ours, Theirs: m.Meta.Cluster, Peer: m.Boot, Addr: m.Addr}

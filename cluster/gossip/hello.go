@@ -24,7 +24,7 @@ const (
 type hello struct {
 	verdict verdict
 	boot    idspace.BootID
-	cluster ClusterID
+	cluster idspace.ClusterID
 	name    string // of the cluster, as configured; at most MaxNameLen
 }
 
@@ -83,7 +83,7 @@ func (h hello) judge(peer hello) (verdict, error) {
 	case h.name != peer.name:
 		return otherName, fmt.Errorf("%w: node %v is in a cluster named %q, this node in one named %q",
 			ErrOtherName, peer.boot, peer.name, h.name)
-	case !h.cluster.meets(peer.cluster):
+	case !mayMeet(h.cluster, peer.cluster):
 		return otherCluster, &MismatchError{Ours: h.cluster, Theirs: peer.cluster, Peer: peer.boot}
 	}
 	return welcome, nil

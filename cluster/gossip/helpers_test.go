@@ -22,8 +22,8 @@ import (
 const patience = 2 * time.Minute
 
 var (
-	clusterA = gossip.ClusterID{15: 0xa}
-	clusterB = gossip.ClusterID{15: 0xb}
+	clusterA = idspace.ClusterID{15: 0xa}
+	clusterB = idspace.ClusterID{15: 0xb}
 )
 
 // plan says how a node of a test is to be.
@@ -32,7 +32,7 @@ type plan struct {
 	addr    netip.AddrPort // to listen on; zero for any port of 127.0.0.1
 	network *porttest.Network
 	name    string // of the node
-	cluster gossip.ClusterID
+	cluster idspace.ClusterID
 	change  func(*gossip.Config)
 	seeds   []string
 	timing  gossip.Timing
@@ -152,7 +152,7 @@ func newBoot(t *testing.T) idspace.BootID {
 	return b
 }
 
-func metaOf(name string, cluster gossip.ClusterID) gossip.Meta {
+func metaOf(name string, cluster idspace.ClusterID) gossip.Meta {
 	return gossip.Meta{Name: name, Cluster: cluster, MinVersion: 1, MaxVersion: 1}
 }
 

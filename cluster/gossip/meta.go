@@ -75,7 +75,7 @@ type Meta struct {
 	Numbers uint64
 
 	// Cluster is the id of its cluster; zero for a blank node.
-	Cluster ClusterID
+	Cluster idspace.ClusterID
 
 	// Server names its data directory; zero for none.
 	Server idspace.ServerID
@@ -150,3 +150,10 @@ func (m Meta) sameLife(next Meta) error {
 	}
 	return nil
 }
+
+// quoteLimit is how many bytes of foreign text an error repeats.
+const quoteLimit = 64
+
+// mayMeet reports whether members of clusters a and b may be in one cluster:
+// one of them may be blank.
+func mayMeet(a, b idspace.ClusterID) bool { return a == b || a.IsZero() || b.IsZero() }

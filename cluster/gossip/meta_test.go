@@ -134,21 +134,6 @@ func TestEncodeMetaNamesEveryFault(t *testing.T) {
 	}
 }
 
-func TestClusterIDHasOneTextForm(t *testing.T) {
-	const text = "00000000-0000-0000-0000-00000000000a"
-	if got := clusterA.String(); got != text {
-		t.Errorf("String = %s, want %s", got, text)
-	}
-	if got, err := gossip.ParseClusterID(text); err != nil || got != clusterA {
-		t.Errorf("ParseClusterID(%s) = %v, %v", text, got, err)
-	}
-	for _, s := range []string{"", strings.ToUpper(text), strings.Replace(text, "a", "0", 1), text + "0"} {
-		if got, err := gossip.ParseClusterID(s); !errors.Is(err, gossip.ErrBadUUID) {
-			t.Errorf("ParseClusterID(%q) = %v, %v, want ErrBadUUID", s, got, err)
-		}
-	}
-}
-
 func FuzzDecodeMeta(f *testing.F) {
 	good, err := hex.DecodeString(fullMetaHex)
 	if err != nil {

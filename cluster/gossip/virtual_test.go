@@ -13,6 +13,7 @@ import (
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/port"
 	"flamingo/cluster/port/porttest"
+	"flamingo/idspace"
 )
 
 // Nodes on a network in memory, with the timing of a LAN and virtual time.
@@ -41,12 +42,12 @@ func hosts(from, to int) []netip.Addr {
 }
 
 // on starts node i with the given hosts as seeds.
-func on(t *testing.T, network *porttest.Network, i int, cluster gossip.ClusterID, seeds ...int) *node {
+func on(t *testing.T, network *porttest.Network, i int, cluster idspace.ClusterID, seeds ...int) *node {
 	t.Helper()
 	return launch(t, planOn(network, i, cluster, seeds...))
 }
 
-func planOn(network *porttest.Network, i int, cluster gossip.ClusterID, seeds ...int) plan {
+func planOn(network *porttest.Network, i int, cluster idspace.ClusterID, seeds ...int) plan {
 	p := plan{network: network, addr: hostAddr(i), name: fmt.Sprintf("n%d", i), cluster: cluster}
 	for _, s := range seeds {
 		p.seeds = append(p.seeds, hostAddr(s).String())
@@ -148,7 +149,7 @@ func wantRefusal(t *testing.T, n, peer *node) {
 	if mismatch.Ours != ours || mismatch.Theirs != theirs || mismatch.Peer != peer.boot {
 		t.Errorf("%s refuses %s with %+v, want ours %v, theirs %v", n.name, peer.name, mismatch, ours, theirs)
 	}
-	for _, id := range []gossip.ClusterID{ours, theirs} {
+	for _, id := range []idspace.ClusterID{ours, theirs} {
 		if !strings.Contains(got.Err.Error(), id.String()) {
 			t.Errorf("%q does not name %v", got.Err, id)
 		}
@@ -186,7 +187,7 @@ func TestBlankNodeMeetsAnybodyUntilItHasACluster(t *testing.T) {
 		b := []*node{on(t, network, 3, clusterB), on(t, network, 4, clusterB, 3)}
 		awaitEach(t, a)
 		awaitEach(t, b)
-		blank := on(t, network, 5, gossip.ClusterID{}, 1, 3)
+		blank := on(t, network, 5, idspace.ClusterID{}, 1, 3)
 		await(t, blank, "all five", func(ms []gossip.Member) bool { return len(ms) == 5 })
 		for _, n := range append(a, b...) {
 			await(t, n, "its own and the blank one", func(ms []gossip.Member) bool {
@@ -214,8 +215,8 @@ func TestBlankNodeMeetsAnybodyUntilItHasACluster(t *testing.T) {
 
 func TestClustersOfOtherNamesStayApart(t *testing.T) {
 	virtual(t, func(t *testing.T, network *porttest.Network) {
-		one := on(t, network, 1, gossip.ClusterID{}, 2)
-		p := planOn(network, 2, gossip.ClusterID{}, 1)
+		one := on(t, network, 1, idspace.ClusterID{}, 2)
+		p := planOn(network, 2, idspace.ClusterID{}, 1)
 		p.change = func(c *gossip.Config) { c.ClusterName = "other" }
 		two := launch(t, p)
 		for n, m := range map[*node]*node{one: two, two: one} {
@@ -234,7 +235,7 @@ func TestClustersOfOtherNamesStayApart(t *testing.T) {
 
 func TestNodeFindsItselfByItsBootID(t *testing.T) {
 	virtual(t, func(t *testing.T, network *porttest.Network) {
-		p := planOn(network, 1, gossip.ClusterID{}, 1)
+		p := planOn(network, 1, idspace.ClusterID{}, 1)
 		// Nothing in the addresses says that the seed is the node itself.
 		p.change = func(c *gossip.Config) { c.Advertise = netip.MustParseAddrPort("127.0.0.9:4110") }
 		n := launch(t, p)

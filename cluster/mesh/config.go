@@ -3,7 +3,6 @@ package mesh
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,15 +12,6 @@ import (
 
 	"flamingo/idspace"
 )
-
-// ClusterID names a cluster. Zero stands for a node that belongs to none yet.
-type ClusterID [16]byte
-
-// IsZero reports whether c is the zero value.
-func (c ClusterID) IsZero() bool { return c == ClusterID{} }
-
-// String returns 32 hex digits.
-func (c ClusterID) String() string { return hex.EncodeToString(c[:]) }
 
 // Network reaches peers.
 type Network interface {
@@ -33,7 +23,7 @@ type Network interface {
 // Identity says who this node is. Its methods return at once.
 type Identity interface {
 	Boot() idspace.BootID         // never changes
-	Cluster() ClusterID           // zero while blank
+	Cluster() idspace.ClusterID   // zero while blank
 	Last() idspace.NodeNumber     // the greatest number known to be granted
 	Owns(idspace.NodeNumber) bool // asked for every frame
 	Numbers() []idspace.NodeNumber

@@ -74,8 +74,8 @@ type RefusedError struct {
 	Peer    idspace.BootID // who was meant
 	Boot    idspace.BootID // who answered
 	Refusal Refusal
-	Mine    ClusterID
-	Theirs  ClusterID
+	Mine    idspace.ClusterID
+	Theirs  idspace.ClusterID
 }
 
 // Error implements error.

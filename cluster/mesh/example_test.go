@@ -19,7 +19,7 @@ type office struct {
 }
 
 func (o *office) Boot() idspace.BootID                { return idspace.BootID{byte(o.number)} }
-func (o *office) Cluster() mesh.ClusterID             { return mesh.ClusterID{1} }
+func (o *office) Cluster() idspace.ClusterID          { return idspace.ClusterID{1} }
 func (o *office) Last() idspace.NodeNumber            { return 2 }
 func (o *office) Owns(n idspace.NodeNumber) bool      { return n == o.number }
 func (o *office) Numbers() []idspace.NodeNumber       { return []idspace.NodeNumber{o.number} }

@@ -74,7 +74,7 @@ func (w *WireEncoder) Encode(f Wire) {
 }
 
 // HelloFor returns the first bytes that a node with these ids sends.
-func HelloFor(cluster ClusterID, boot, expected idspace.BootID, versions [2]uint64, kind, lane, resume, attempt uint64) []byte {
+func HelloFor(cluster idspace.ClusterID, boot, expected idspace.BootID, versions [2]uint64, kind, lane, resume, attempt uint64) []byte {
 	e := newEncoder()
 	e.buf = append(e.buf, Magic...)
 	e.hello(&hello{
@@ -91,7 +91,7 @@ func RefusalOf(body []byte) (Refusal, error) {
 }
 
 // WelcomeTo returns the answer of boot that accepts a lane from its first frame.
-func WelcomeTo(cluster ClusterID, boot idspace.BootID) []byte {
+func WelcomeTo(cluster idspace.ClusterID, boot idspace.BootID) []byte {
 	e := newEncoder()
 	e.buf = append(e.buf, Magic...)
 	e.welcome(&welcome{version: 1, min: 1, max: 1, cluster: cluster, boot: boot, nextSeq: 1, nextOutcome: 1})

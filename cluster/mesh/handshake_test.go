@@ -36,7 +36,7 @@ func answer(t *testing.T, c net.Conn) (mesh.Refusal, error) {
 }
 
 func TestHandshakeRefusals(t *testing.T) {
-	other, blank := mesh.ClusterID{9}, mesh.ClusterID{}
+	other, blank := idspace.ClusterID{9}, idspace.ClusterID{}
 	me, peer := bootOf(1), bootOf(7)
 	v1 := [2]uint64{1, 1}
 	for name, tc := range map[string]struct {
@@ -265,7 +265,7 @@ func fiveInParts() (b []byte) {
 }
 
 func TestRefusedErrorNamesBothClusters(t *testing.T) {
-	err := error(&mesh.RefusedError{Refusal: mesh.RefusalCluster, Mine: theCluster, Theirs: mesh.ClusterID{2}})
+	err := error(&mesh.RefusedError{Refusal: mesh.RefusalCluster, Mine: theCluster, Theirs: idspace.ClusterID{2}})
 	if !errors.Is(err, mesh.ErrRefused) {
 		t.Errorf("%v does not match ErrRefused", err)
 	}

@@ -9,7 +9,7 @@ import (
 // hello is what the dialling end says first.
 type hello struct {
 	min, max    uint64 // protocol versions
-	cluster     ClusterID
+	cluster     idspace.ClusterID
 	boot        idspace.BootID // of the dialling end
 	expected    idspace.BootID // of the end it means to reach
 	kind        streamKind
@@ -28,7 +28,7 @@ type welcome struct {
 	refusal     Refusal
 	version     uint64 // the one to speak; 0 with a refusal
 	min, max    uint64
-	cluster     ClusterID
+	cluster     idspace.ClusterID
 	boot        idspace.BootID
 	nextSeq     uint64 // the first frame this end expects
 	nextOutcome uint64 // the first outcome it will send

@@ -246,7 +246,7 @@ func (l *link) judge(h *hello, w *welcome) error {
 
 // clustersMatch reports whether two ends may open a stream: of one cluster, or
 // a control stream with an end that has none.
-func clustersMatch(a, b ClusterID, kind streamKind) bool {
+func clustersMatch(a, b idspace.ClusterID, kind streamKind) bool {
 	if kind == streamControl && (a.IsZero() || b.IsZero()) {
 		return true
 	}

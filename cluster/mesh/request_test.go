@@ -130,7 +130,7 @@ func TestBlankNodesExchangePromisesAndGrantsAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(r *rig) {
 				for _, n := range blank {
-					r.node(n).cluster = mesh.ClusterID{}
+					r.node(n).cluster = idspace.ClusterID{}
 				}
 			}, func(t *testing.T, a, b *node) {
 				ctx, cancel := within(time.Minute)

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var theCluster = mesh.ClusterID{0xc1}
+var theCluster = idspace.ClusterID{0xc1}
 
 func bootOf(n int) idspace.BootID { return idspace.BootID{15: byte(n), 0: 0xb0} }
 
@@ -48,7 +48,7 @@ type node struct {
 	handle  func(ctx context.Context, peer idspace.BootID, kind mesh.RequestKind, body []byte) ([]byte, error)
 
 	mu      sync.Mutex
-	cluster mesh.ClusterID
+	cluster idspace.ClusterID
 	numbers []idspace.NodeNumber
 	got     map[idspace.ID][]string
 	closed  map[idspace.ID]int
@@ -58,7 +58,7 @@ type node struct {
 
 func (n *node) Boot() idspace.BootID { return n.boot }
 
-func (n *node) Cluster() mesh.ClusterID {
+func (n *node) Cluster() idspace.ClusterID {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.cluster

@@ -66,8 +66,8 @@ func TestClearTextStaysOnLoopback(t *testing.T) {
 func TestOnePortOnRealSockets(t *testing.T) {
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
 	a, b := start(t, port.Config{Addr: loopback}), start(t, port.Config{Addr: loopback})
-	s := claim(t, b, port.Control)
-	near, err := a.Dial(t.Context(), b.Addr(), port.Control)
+	s := claim(t, b, port.Mesh)
+	near, err := a.Dial(t.Context(), b.Addr(), port.Mesh)
 	if err != nil {
 		t.Fatal(err)
 	}

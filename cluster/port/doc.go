@@ -20,7 +20,7 @@
 //	offset  bytes        meaning
 //	0       f7 66 6c 6d  magic; the first byte is no ASCII and no TLS record
 //	4       01           version of the preamble
-//	5       01 … 04      protocol: gossip, raft, lane, control
+//	5       01 … 03      protocol: gossip, raft, mesh
 //
 // Nothing is answered: a stream that is not wanted is closed. This is clear
 // text, which New allows on loopback only, unless Insecure is set. With TLS the

@@ -18,7 +18,7 @@ func Example() {
 		return
 	}
 	raft, _ := p.Streams(port.Raft)
-	lanes, _ := p.Streams(port.Lane)
+	links, _ := p.Streams(port.Mesh)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	if err := p.Listen(ctx); err != nil {
@@ -28,7 +28,7 @@ func Example() {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = p.Run(ctx) })
 
-	for _, proto := range []port.Protocol{port.Lane, port.Raft} {
+	for _, proto := range []port.Protocol{port.Mesh, port.Raft} {
 		c, err := p.Dial(ctx, p.Addr(), proto)
 		if err != nil {
 			fmt.Println(err)
@@ -37,7 +37,7 @@ func Example() {
 		_, _ = io.WriteString(c, "for "+proto.String())
 		c.Close()
 	}
-	for _, s := range []*port.Streams{raft, lanes} {
+	for _, s := range []*port.Streams{raft, links} {
 		c, err := s.Accept()
 		if err != nil {
 			fmt.Println(err)
@@ -51,5 +51,5 @@ func Example() {
 	wg.Wait()
 	// Output:
 	// for raft
-	// for lane
+	// for mesh
 }

@@ -141,9 +141,9 @@ func TestStreamsReachTheConsumerOfTheirProtocol(t *testing.T) {
 
 func TestClassifiedStreamHasNoDeadline(t *testing.T) {
 	bubble(t, port.Config{}, func(t *testing.T, a running, network *porttest.Network) {
-		s := claim(t, a, port.Lane)
+		s := claim(t, a, port.Mesh)
 		near := knock(t, network)
-		near.Write(port.AppendPreamble(nil, port.Lane)) //nolint:errcheck // Accept would wait for ever
+		near.Write(port.AppendPreamble(nil, port.Mesh)) //nolint:errcheck // Accept would wait for ever
 		far, err := s.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -300,7 +300,7 @@ func TestClosingAConsumerLeavesTheOthers(t *testing.T) {
 
 func TestCloseWakesAccept(t *testing.T) {
 	bubble(t, port.Config{}, func(t *testing.T, a running, _ *porttest.Network) {
-		s := claim(t, a, port.Lane)
+		s := claim(t, a, port.Mesh)
 		accepted := make(chan error, 1)
 		go func() {
 			_, err := s.Accept()

@@ -8,16 +8,15 @@ type Protocol uint8
 
 // The protocols.
 const (
-	Gossip  Protocol = 1 // membership: exchanges of full state, pings
-	Raft    Protocol = 2 // consensus
-	Lane    Protocol = 3 // mesh: data and outcomes
-	Control Protocol = 4 // mesh: grants, queries, pings
+	Gossip Protocol = 1 // membership: exchanges of full state, pings
+	Raft   Protocol = 2 // consensus
+	Mesh   Protocol = 3 // links: messages, outcomes, requests
 
-	lastProtocol = Control
+	lastProtocol = Mesh
 )
 
 // Protocols returns all protocols.
-func Protocols() []Protocol { return []Protocol{Gossip, Raft, Lane, Control} }
+func Protocols() []Protocol { return []Protocol{Gossip, Raft, Mesh} }
 
 // String returns the name of p.
 func (p Protocol) String() string {
@@ -26,10 +25,8 @@ func (p Protocol) String() string {
 		return "gossip"
 	case Raft:
 		return "raft"
-	case Lane:
-		return "lane"
-	case Control:
-		return "control"
+	case Mesh:
+		return "mesh"
 	}
 	return fmt.Sprintf("protocol %d", uint8(p))
 }

@@ -11,10 +11,9 @@ import (
 
 func TestPreambleIsFrozen(t *testing.T) {
 	for proto, want := range map[port.Protocol]string{
-		port.Gossip:  "f7666c6d0101",
-		port.Raft:    "f7666c6d0102",
-		port.Lane:    "f7666c6d0103",
-		port.Control: "f7666c6d0104",
+		port.Gossip: "f7666c6d0101",
+		port.Raft:   "f7666c6d0102",
+		port.Mesh:   "f7666c6d0103",
 	} {
 		b := port.AppendPreamble(nil, proto)
 		if got := hex.EncodeToString(b); got != want {
