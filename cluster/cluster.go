@@ -43,7 +43,7 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	p, err := port.New(port.Config{Addr: cfg.Address, Insecure: cfg.Insecure, Logger: cfg.Logger})
+	p, err := port.New(port.Config{Addr: cfg.Address, Insecure: cfg.Insecure, Network: cfg.Network, Logger: cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -51,7 +51,8 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := &Cluster{cfg: cfg, port: p, store: store, dir: newDirectory()}
+	c := &Cluster{cfg: cfg, port: p, store: store}
+	c.dir = newDirectory(func(boot idspace.BootID) *Peer { return &Peer{mesh: c.mesh, boot: boot} })
 	if err := c.build(); err != nil {
 		store.Close()
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -64,7 +65,7 @@ func (c *Cluster) build() error {
 	var err error
 	c.server, err = consensus.New(consensus.Config{
 		Store: c.store, Network: raftNetwork{c}, Voters: max(c.cfg.Expect, 3),
-		Candidates: c.candidates, AskRemoval: c.askRemoval, Logger: c.cfg.Logger,
+		Candidates: c.candidates, AskRemoval: c.askRemoval, Now: c.cfg.Now, Logger: c.cfg.Logger,
 		HeartbeatTimeout: c.cfg.Election, ElectionTimeout: c.cfg.Election, LeaseTimeout: c.cfg.Election / 2,
 	})
 	if err != nil {
@@ -72,9 +73,20 @@ func (c *Cluster) build() error {
 	}
 	c.mesh, err = mesh.New(mesh.Config{
 		Network: meshNetwork{c}, Identity: identity{c}, Owner: c.cfg.Owner, Requests: requests{c},
-		OutcomeOf: c.cfg.OutcomeOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard, Logger: c.cfg.Logger,
+		OutcomeOf: c.cfg.OutcomeOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
+		MaxMessage: c.cfg.MaxMessage, Window: windowFor(c.cfg.MaxMessage), SendTimeout: c.cfg.SendTimeout,
+		Now: c.cfg.Now, Random: c.cfg.Random, Logger: c.cfg.Logger,
 	})
 	return err
+}
+
+// windowFor returns the window of a lane: the default where that has room for
+// the longest message, else the widest.
+func windowFor(maxMessage int) int {
+	if maxMessage > mesh.DefaultWindow/2 {
+		return mesh.MaxWindow
+	}
+	return 0
 }
 
 // Close gives up what New and Listen have opened. Run must have returned.

@@ -149,9 +149,9 @@ func sendAllToAll(t *testing.T, members []*member) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			boot := locate(t, m, other.number)
+			peer := locate(t, m, other.number)
 			for k := range each {
-				if err := m.Mesh().SendData(boot, id, fmt.Appendf(nil, "%d", k)); err != nil {
+				if err := peer.SendData(id, fmt.Appendf(nil, "%d", k)); err != nil {
 					t.Fatalf("send from node%d to node%d: %v", from, to, err)
 				}
 			}
@@ -181,14 +181,14 @@ func sendAllToAll(t *testing.T, members []*member) {
 
 // locate waits until m knows who holds a number: news of it may still be under
 // way.
-func locate(t *testing.T, m *member, n idspace.NodeNumber) idspace.BootID {
+func locate(t *testing.T, m *member, n idspace.NodeNumber) *cluster.Peer {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		boot, err := m.Locate(t.Context(), n)
+		peer, err := m.Locate(t.Context(), n)
 		if err == nil {
-			return boot
+			return peer
 		}
 		if !errors.Is(err, mesh.ErrUnreachable) {
 			t.Fatalf("locate %s: %v", n, err)

@@ -11,6 +11,7 @@ import (
 
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/mesh"
+	"flamingo/cluster/port"
 )
 
 // Config holds the settings of a Cluster.
@@ -56,12 +57,27 @@ type Config struct {
 	// accepted. It must not block. Nil: they are counted only.
 	Undelivered func(mesh.Undelivered)
 
+	// MaxMessage is the longest message that goes to or comes from another
+	// node, in bytes. Zero means 1 MiB; at most 15 MiB.
+	MaxMessage int
+
+	// SendTimeout is how long a send waits for room on the way to another node.
+	// Zero means 5 s; at most 1 h.
+	SendTimeout time.Duration
+
 	// Timing of gossip. Zero means gossip.LAN().
 	Timing gossip.Timing
 
 	// Election scales raft's timeouts: what a leader may be silent before
 	// another is elected. Zero means 1 s.
 	Election time.Duration
+
+	// Network replaces the operating system's. The zero value does not.
+	Network port.Network
+
+	// Now reads the wall clock, for node numbers. Nil means time.Now. All waits
+	// go by package time.
+	Now func() time.Time
 
 	// Random makes ids; nil means crypto/rand.
 	Random io.Reader
@@ -101,6 +117,9 @@ func (c *Config) validate() error {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.Random == nil {
 		c.Random = rand.Reader
 	}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"flamingo/cluster/gossip"
 	"flamingo/idspace"
@@ -13,6 +14,11 @@ import (
 // have: boot, data directory, node number. What it says is a hint: the
 // handshakes find out.
 type directory struct {
+	// routes leads from a number to the present member that holds it. It is
+	// replaced under mu and never written after: the way of every send.
+	routes  atomic.Pointer[map[idspace.NodeNumber]*Peer]
+	newPeer func(idspace.BootID) *Peer
+
 	mu      sync.RWMutex
 	members map[idspace.BootID]gossip.Member        // guarded by mu: present, bounded by gossip
 	servers map[idspace.ServerID]idspace.BootID     // guarded by mu: of members
@@ -26,14 +32,43 @@ type directory struct {
 // is forgotten.
 const maxPlaces = 4096
 
-func newDirectory() *directory {
-	return &directory{
+func newDirectory(newPeer func(idspace.BootID) *Peer) *directory {
+	d := &directory{
+		newPeer: newPeer,
 		members: make(map[idspace.BootID]gossip.Member),
 		servers: make(map[idspace.ServerID]idspace.BootID),
 		numbers: make(map[idspace.NodeNumber]idspace.BootID),
 		places:  make(map[idspace.ServerID]netip.AddrPort),
 		owned:   make(map[idspace.BootID][]idspace.NodeNumber),
 	}
+	d.routes.Store(&map[idspace.NodeNumber]*Peer{})
+	return d
+}
+
+// routeLocked publishes who holds what.
+func (d *directory) routeLocked() {
+	before := *d.routes.Load()
+	routes := make(map[idspace.NodeNumber]*Peer, len(d.numbers))
+	for boot, numbers := range d.owned {
+		if _, present := d.members[boot]; !present {
+			continue
+		}
+		p := d.newPeer(boot)
+		for _, n := range numbers {
+			if was := before[n]; was != nil && was.boot == boot {
+				p = was
+			}
+			routes[n] = p
+		}
+	}
+	d.routes.Store(&routes)
+}
+
+// route returns the present member that holds number n, as far as known here.
+// It takes no lock.
+func (d *directory) route(n idspace.NodeNumber) (*Peer, bool) {
+	p, ok := (*d.routes.Load())[n]
+	return p, ok
 }
 
 // present notes a member as gossip has it.
@@ -54,6 +89,7 @@ func (d *directory) present(m gossip.Member) {
 	if m.Meta.Number.Valid() {
 		d.ownLocked(m.Boot, m.Meta.Number)
 	}
+	d.routeLocked()
 }
 
 // gone forgets a member; its numbers are kept while a link to it may live.
@@ -64,6 +100,7 @@ func (d *directory) gone(m gossip.Member) {
 	if d.servers[m.Meta.Server] == m.Boot {
 		delete(d.servers, m.Meta.Server)
 	}
+	d.routeLocked()
 }
 
 // forget drops the numbers of a life that has ended.
@@ -74,6 +111,7 @@ func (d *directory) forget(boot idspace.BootID) {
 		delete(d.numbers, n)
 	}
 	delete(d.owned, boot)
+	d.routeLocked()
 }
 
 // heard notes the numbers of a life, and the greatest that it knows.
@@ -84,6 +122,7 @@ func (d *directory) heard(boot idspace.BootID, numbers []idspace.NodeNumber, las
 		d.ownLocked(boot, n)
 	}
 	d.last = max(d.last, last)
+	d.routeLocked()
 }
 
 func (d *directory) ownLocked(boot idspace.BootID, n idspace.NodeNumber) {

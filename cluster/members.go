@@ -141,33 +141,39 @@ func (c *Cluster) askView(ctx context.Context) bool {
 // mesh.ErrGone for a number that was granted and is not live, or was passed
 // over; mesh.ErrNeverIssued for one that is to come, after a committed read;
 // mesh.ErrUnreachable if that cannot be had, or if the life is live and no
-// member. It asks the leader only for a number greater than every one known.
-func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (idspace.BootID, error) {
-	if boot, ok := c.dir.ownerOf(n); ok {
-		if _, present := c.dir.member(boot); present {
-			return boot, nil
-		}
+// member. It asks the leader only for a number greater than every one known,
+// for at most 3 s; otherwise it returns at once.
+func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*Peer, error) {
+	if p, ok := c.dir.route(n); ok {
+		return p, nil
 	}
+	return c.locateAbsent(ctx, n)
+}
+
+// locateAbsent is Locate for a number that no present member holds, as far as
+// known.
+func (c *Cluster) locateAbsent(ctx context.Context, n idspace.NodeNumber) (*Peer, error) {
 	v := c.view()
 	if n > max(v.last, c.dir.greatest()) {
 		ask, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
 		if !c.askView(ask) {
-			return idspace.BootID{}, mesh.ErrUnreachable
+			return nil, mesh.ErrUnreachable
 		}
 		if v = c.view(); n > v.last {
-			return idspace.BootID{}, mesh.ErrNeverIssued
+			return nil, mesh.ErrNeverIssued
 		}
 	}
 	boot, live := v.live[n]
+	_, present := c.dir.member(boot)
 	switch {
 	case !live && n <= v.last:
-		return boot, mesh.ErrGone
-	case !live:
-		return boot, mesh.ErrUnreachable // heard of, and not in our view yet
+		return nil, mesh.ErrGone
+	case !live: // heard of, and not in our view yet
+		return nil, mesh.ErrUnreachable
+	case present || c.mesh.Up(boot): // a live link outranks a gossiped death
+		return &Peer{mesh: c.mesh, boot: boot}, nil
+	default:
+		return nil, mesh.ErrUnreachable
 	}
-	if _, present := c.dir.member(boot); !present {
-		return boot, mesh.ErrUnreachable
-	}
-	return boot, nil
 }

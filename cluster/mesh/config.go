@@ -81,6 +81,9 @@ const (
 	DefaultReports          = 16 << 10
 )
 
+// MaxWindow is the most that Config.Window can be, in bytes.
+const MaxWindow = 16 << 20
+
 // Config holds the settings of a Mesh.
 type Config struct {
 	Network  Network  // required
@@ -213,7 +216,7 @@ type count struct {
 func (c *Config) counts() []count {
 	return []count{
 		{"Lanes", &c.Lanes, 1, maxLanes},
-		{"Window", &c.Window, DefaultWindow, 16 << 20},
+		{"Window", &c.Window, DefaultWindow, MaxWindow},
 		{"MaxMessage", &c.MaxMessage, DefaultMaxMessage, 15 << 20},
 		{"MaxPeers", &c.MaxPeers, DefaultMaxPeers, 1 << 16},
 		{"MaxInbound", &c.MaxInbound, DefaultMaxInbound, 1 << 16},

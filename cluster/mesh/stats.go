@@ -95,6 +95,12 @@ func (m *Mesh) Peers() []PeerStats {
 	return all
 }
 
+// Up reports whether the control stream to peer is up.
+func (m *Mesh) Up(peer idspace.BootID) bool {
+	l := (*m.links.Load())[peer]
+	return l != nil && l.state() == StateUp
+}
+
 func (l *link) stats() PeerStats {
 	p := PeerStats{
 		Boot: l.peer, State: l.state(), Dialled: l.traffic.read(), RTT: time.Duration(l.rtt.Load()),
