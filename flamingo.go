@@ -1,6 +1,8 @@
 package flamingo
 
 import (
+	"context"
+
 	"flamingo/idspace"
 	"flamingo/node"
 )
@@ -20,6 +22,10 @@ func New(opts Opts) *Node {
 // options are reported at once, in an error that matches ErrBadOption.
 func Open(opts Opts) (*Node, error) { return node.Open(opts) }
 
+// OpenContext is Open that gives up when ctx is done. Later ctx is of no
+// concern to the node.
+func OpenContext(ctx context.Context, opts Opts) (*Node, error) { return node.OpenContext(ctx, opts) }
+
 // ParseID reads an id in its text form of 16 lower-case hexadecimal digits.
 func ParseID(text string) (ID, error) { return idspace.ParseID(text) }
 
@@ -33,6 +39,8 @@ type (
 	ID = node.ID
 	// NodeNumber names one life of one node, forever.
 	NodeNumber = node.NodeNumber
+	// NodeInfo describes a node of the cluster.
+	NodeInfo = node.NodeInfo
 	// Conn has the addresses of a connection and the options of its socket.
 	Conn = node.Conn
 	// ConnInfo describes an open connection.
@@ -82,6 +90,7 @@ const (
 var (
 	ErrGone         = node.ErrGone
 	ErrNeverIssued  = node.ErrNeverIssued
+	ErrUnreachable  = node.ErrUnreachable
 	ErrBackpressure = node.ErrBackpressure
 	ErrExpired      = node.ErrExpired
 	ErrUncertain    = node.ErrUncertain
@@ -94,6 +103,7 @@ var (
 
 // Why Open fails beside ErrBadOption; package node says what each means.
 var (
-	ErrInUse = node.ErrInUse
-	ErrClock = node.ErrClock
+	ErrInUse   = node.ErrInUse
+	ErrClock   = node.ErrClock
+	ErrRefused = node.ErrRefused
 )

@@ -21,7 +21,7 @@ type Stats = transport.Stats
 // Describe returns what is known of the connection id, wherever it is. The
 // error matches an outcome.
 func (n *Node) Describe(ctx context.Context, id ID) (ConnInfo, error) {
-	c, err := n.route(id)
+	c, err := n.route(ctx, id)
 	if err != nil {
 		return ConnInfo{}, outcome("describe", id, err)
 	}

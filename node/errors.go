@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"flamingo/cluster"
 	"flamingo/framing"
 	"flamingo/idspace"
 	"flamingo/transport"
@@ -19,6 +20,10 @@ var (
 	// ErrNeverIssued: no connection ever had this id. Usual cause: an id from
 	// elsewhere, or one made up.
 	ErrNeverIssued = errors.New("id was never issued")
+
+	// ErrUnreachable: the connection's node cannot be reached now, or nobody
+	// here knows who holds its number. Not sent; a later try may succeed.
+	ErrUnreachable = errors.New("node is unreachable")
 
 	// ErrBackpressure: a queue on the way is full. Not sent; a later try may
 	// succeed.
@@ -52,6 +57,10 @@ var ErrBadOption = transport.ErrBadOption
 
 // Why a node cannot be opened, beside its options and its listeners.
 var (
+	// ErrRefused: the cluster grants this life no number. Usual cause: its data
+	// directory is a copy of one that is in use.
+	ErrRefused = cluster.ErrRefused
+
 	// ErrInUse: the data directory belongs to a node that is open. Usual
 	// cause: a second process with the same Opts.DataDir, or a first one that
 	// is still closing.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"flamingo/cluster/gossip"
 	"flamingo/idspace"
 )
 
@@ -20,7 +21,15 @@ func NewClock(now func() time.Time, sleep func(context.Context, time.Duration) e
 }
 
 // OpenWithClock is Open with a clock of the test's own.
-func OpenWithClock(opts Opts, c Clock) (*Node, error) { return open(opts, c) }
+func OpenWithClock(opts Opts, c Clock) (*Node, error) {
+	return open(context.Background(), opts, surroundings{clock: c})
+}
+
+// OpenHasty is Open with timings for a quiet loopback: failures are seen within
+// a second.
+func OpenHasty(ctx context.Context, opts Opts) (*Node, error) {
+	return open(ctx, opts, surroundings{clock: systemClock, gossip: gossip.Fast(), election: 200 * time.Millisecond})
+}
 
 // A Granter grants node numbers to one life.
 type Granter = granter
@@ -52,13 +61,11 @@ func SkipTo(n *Node, serial idspace.Serial) {
 // ClosedNode returns a node that is closed and never had a socket.
 func ClosedNode() (*Node, error) {
 	n := &Node{opts: Opts{Logger: slog.New(slog.DiscardHandler)}, closing: make(chan struct{}, 1)}
-	clients, err := n.configure()
-	if err != nil {
+	if err := n.build(surroundings{clock: systemClock}); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	n.clients = clients
 	n.closed.Store(true)
-	return n, clients.Run(ctx)
+	return n, n.clients.Run(ctx)
 }

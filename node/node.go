@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"flamingo/cluster/gossip"
+	"flamingo/cluster/port"
 	"flamingo/idspace"
 	"flamingo/transport"
 )
@@ -24,12 +26,15 @@ type NodeNumber = idspace.NodeNumber
 type Node struct {
 	opts    Opts
 	granter granter
+	member  *member // the granter, too; nil alone
 	ids     *idspace.Sequence
 	clients *transport.Transport
 	local   *localCarrier
 	logger  *slog.Logger
 
-	// stop ends every goroutine of the node; running waits for them.
+	// life is done when stop is called, which ends every goroutine of the node;
+	// running waits for them.
+	life    context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
@@ -42,73 +47,101 @@ type Node struct {
 // Open starts a node: it returns when the node has a number and its listeners
 // are open. It waits until the present sixteenth of a second is over, for the
 // disk if there is a data directory, for the names of the listeners to be
-// resolved, and up to a second for whoever may serve a Unix socket's path.
+// resolved, and up to a second for whoever may serve a Unix socket's path. In a
+// cluster it waits for a number until most of the voters are there, however
+// long that takes; the log says what it waits for.
 //
 // Every fault of the options is reported at once; they match ErrBadOption. A
-// data directory in use is ErrInUse, a clock that cannot be right ErrClock.
-func Open(opts Opts) (*Node, error) { return open(opts, systemClock) }
+// data directory in use is ErrInUse, a clock that cannot be right ErrClock, a
+// number that the cluster will not grant ErrRefused.
+func Open(opts Opts) (*Node, error) { return OpenContext(context.Background(), opts) }
 
-func open(opts Opts, c clock) (*Node, error) {
+// OpenContext is Open that gives up when ctx is done. Later ctx is of no
+// concern to the node.
+func OpenContext(ctx context.Context, opts Opts) (*Node, error) {
+	return open(ctx, opts, surroundings{clock: systemClock})
+}
+
+// surroundings are what tests replace.
+type surroundings struct {
+	clock   clock
+	network port.Network // between nodes; the zero value is the operating system's
+
+	gossip   gossip.Timing // zero: as on a local network
+	election time.Duration // zero: 1 s
+}
+
+func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
 	n := &Node{opts: opts, logger: opts.Logger, closing: make(chan struct{}, 1)}
-	clients, err := n.configure()
-	if err != nil {
+	n.life, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := n.build(s); err != nil {
+		n.stop()
 		return nil, fmt.Errorf("flamingo: %w", err)
 	}
-	g, err := newStandalone(c, opts.DataDir)
-	if err != nil {
-		return nil, fmt.Errorf("flamingo: %w", err)
-	}
-	n.granter = g
-	if err := n.start(clients, c); err != nil {
-		g.Close()
-		return nil, fmt.Errorf("flamingo: %w", err)
+	if err := n.start(ctx, s.clock); err != nil {
+		n.stop()
+		return nil, fmt.Errorf("flamingo: %w", errors.Join(err, n.granter.Close()))
 	}
 	return n, nil
 }
 
-// configure checks the options, all at once, before a number is taken for
-// them.
-func (n *Node) configure() (*transport.Transport, error) {
+// build checks the options, all at once, and then makes what needs no open
+// socket.
+func (n *Node) build(s surroundings) error {
 	cfg, faults := n.opts.transportConfig()
 	cfg.IDs = lateIDs{n}
-	clients, err := transport.New(cfg)
-	if err != nil {
+	var err error
+	if n.clients, err = transport.New(cfg); err != nil {
 		faults = append(faults, err)
 	}
-	return clients, errors.Join(faults...)
-}
-
-// start obtains a number, opens the listeners and runs the node.
-func (n *Node) start(clients *transport.Transport, c clock) error {
-	ctx, stop := context.WithCancel(context.Background())
-	n.stop = stop
-	ext := &extender{granter: n.granter, wanted: make(chan struct{}, 1), clock: c, logger: n.logger}
-	err := n.listen(ctx, clients, ext.want)
-	if err != nil {
-		stop()
+	if !n.opts.clustered() {
+		if len(faults) > 0 {
+			return errors.Join(faults...)
+		}
+		n.granter, err = newStandalone(s.clock, n.opts.DataDir)
 		return err
 	}
-	n.running.Go(func() { ext.run(ctx, n.ids) })
-	n.running.Go(func() { _ = n.clients.Run(ctx) })
+	membership, more := n.opts.clusterConfig()
+	if faults = append(faults, more...); len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	membership.Network, membership.Now = s.network, s.clock.now
+	membership.Timing, membership.Election = s.gossip, s.election
+	if n.member, err = newMember(membership, n.clients.AddUndelivered); err != nil {
+		return err
+	}
+	n.granter = n.member
 	return nil
 }
 
-func (n *Node) listen(ctx context.Context, clients *transport.Transport, wanted func()) error {
+// start joins the cluster if there is one, obtains a number, opens the
+// listeners and runs the node. After an error nothing runs but the granter.
+func (n *Node) start(ctx context.Context, c clock) error {
+	if n.member != nil {
+		if err := n.member.run(ctx); err != nil {
+			return err
+		}
+	}
 	first, err := n.granter.Grant(ctx)
 	if err != nil {
 		return err
 	}
-	if n.ids, err = idspace.NewSequence(first, wanted); err != nil {
+	ext := &extender{granter: n.granter, wanted: make(chan struct{}, 1), clock: c, logger: n.logger}
+	if n.ids, err = idspace.NewSequence(first, ext.want); err != nil {
 		return err
 	}
-	if err := clients.Listen(ctx); err != nil {
+	if err := n.clients.Listen(ctx); err != nil {
 		return err
 	}
-	n.clients = clients
-	n.local = &localCarrier{clients: clients, ids: n.ids}
+	n.local = &localCarrier{clients: n.clients, ids: n.ids}
+	if n.member != nil {
+		n.member.owner.local.Store(n.local)
+	}
+	n.running.Go(func() { ext.run(n.life, n.ids) })
+	n.running.Go(func() { _ = n.clients.Run(n.life) })
 	return nil
 }
 
@@ -145,6 +178,9 @@ func (n *Node) Close(ctx context.Context) error {
 		return nil
 	}
 	err := n.clients.Shutdown(ctx)
+	if n.member != nil {
+		n.member.leave(ctx) // while Undelivered can still be told
+	}
 	n.stop()
 	n.running.Wait()
 	n.closed.Store(true)

@@ -119,9 +119,51 @@ type Opts struct {
 
 	// DataDir is a directory in which the node keeps the number of its last
 	// life, so that ids stay unique even if the clock is set back between two
-	// lives. It is made if it is missing, and used by one process at a time.
-	// Empty means that the clock alone vouches for it.
+	// lives, and in a cluster its part of what the nodes have agreed on. It is
+	// made if it is missing, and used by one process at a time. Empty means
+	// that the clock alone vouches for it, and a cluster forgets what it agreed
+	// on with the last of its voters.
 	DataDir string
+
+	// Cluster is the address of the one port between nodes, TCP and UDP, as
+	// IP:PORT, or :PORT for all addresses. Empty means 127.0.0.1:4110. A node
+	// belongs to a cluster when Cluster, Join or Expect is given, and stands
+	// alone otherwise.
+	Cluster string
+
+	// Advertise is where other nodes reach that port, as IP:PORT. Empty means
+	// Cluster, which then names one address.
+	Advertise string
+
+	// Join says where to look for other nodes, at most 64 places; the same list
+	// may be given to every node:
+	//
+	//	10.0.0.1, 10.0.0.1:4110, [::1]:4110, node1, node1:4110
+	//	dns:nodes.example.org        every address of a name, dns:name:port
+	//	srv:_flamingo._tcp.example.org
+	//	file:/etc/flamingo/nodes     a place a line; # begins a comment
+	Join []string
+
+	// Expect is how many new nodes found a cluster together: 1, 3 or 5. A node
+	// that finds a cluster joins it instead. Zero means 1 without Join, and with
+	// Join that the node waits for a cluster.
+	Expect int
+
+	// ClusterName keeps clusters apart that could reach each other. Empty means
+	// "flamingo"; at most 64 bytes.
+	ClusterName string
+
+	// Name is the node's name for people. Empty means the host's name; at most
+	// 64 bytes.
+	Name string
+
+	// Insecure allows clear text between nodes on other addresses than
+	// loopback. Set it on a network that nobody else can reach.
+	Insecure bool
+
+	// SendTimeout is how long a send waits for room on the way to another node.
+	// Zero means 5 s; at most 1 h.
+	SendTimeout time.Duration
 
 	// Logger receives what an operator should see. Nil means slog.Default().
 	Logger *slog.Logger

@@ -14,13 +14,13 @@ type carrier interface {
 	sendData(id ID, msg []byte) error
 	send(ctx context.Context, id ID, msg []byte) error
 	sendMany(ids []ID, msg []byte, results []error)
-	sendClose(id ID) error
+	sendClose(ctx context.Context, id ID) error
 	describe(ctx context.Context, id ID) (ConnInfo, error)
 }
 
 // route returns who carries operations to id: the one seam between this node's
 // connections and those of others.
-func (n *Node) route(id ID) (carrier, error) {
+func (n *Node) route(ctx context.Context, id ID) (carrier, error) {
 	switch number := id.Node(); {
 	case !id.Valid():
 		return nil, ErrBadID
@@ -28,6 +28,8 @@ func (n *Node) route(id ID) (carrier, error) {
 		return nil, ErrClosed
 	case n.ids.Owns(number):
 		return n.local, nil
+	case n.member != nil:
+		return n.member.route(ctx, number, n.local)
 	case number > n.ids.Newest():
 		return nil, ErrNeverIssued // alone, we are the registry
 	default:
@@ -58,7 +60,7 @@ func (c *localCarrier) sendMany(ids []ID, msg []byte, results []error) {
 	}
 }
 
-func (c *localCarrier) sendClose(id ID) error {
+func (c *localCarrier) sendClose(_ context.Context, id ID) error {
 	return c.judge(id, c.clients.SendClose(id, transport.ReasonSent))
 }
 

@@ -4,13 +4,16 @@ import "context"
 
 // SendData sends msg to the connection id, wherever it is. It returns once the
 // message is accepted for delivery, or with an error, which matches an
-// outcome; it waits for no client. To one connection, what one node sends
-// arrives in order and at most once. msg is the caller's again on return.
+// outcome. It waits for no client: for a connection of another node it waits for
+// room on the way there, at most Opts.SendTimeout, and for an id of a number that
+// nobody here has heard of up to 3 s for the cluster's word. To one connection,
+// what one node sends arrives in order and at most once. msg is the caller's again
+// on return.
 //
 // A message that is accepted and not delivered after all, because the
 // connection ends first, is reported by Undelivered.
 func (n *Node) SendData(id ID, msg []byte) error {
-	c, err := n.route(id)
+	c, err := n.route(n.life, id)
 	if err == nil {
 		err = c.sendData(id, msg)
 	}
@@ -22,7 +25,7 @@ func (n *Node) SendData(id ID, msg []byte) error {
 // the error matches ErrExpired, else ErrUncertain; both match the context's
 // cause too.
 func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
-	c, err := n.route(id)
+	c, err := n.route(ctx, id)
 	if err == nil {
 		err = c.send(ctx, id, msg)
 	}
@@ -55,7 +58,7 @@ func (n *Node) SendMany(ids []ID, msg []byte) (results []error) {
 func (n *Node) routeMany(ids []ID, results []error) map[carrier][]int {
 	routes := make(map[carrier][]int)
 	for i, id := range ids {
-		c, err := n.route(id)
+		c, err := n.route(n.life, id)
 		if err != nil {
 			results[i] = err
 			continue
@@ -66,13 +69,14 @@ func (n *Node) routeMany(ids []ID, results []error) map[carrier][]int {
 }
 
 // SendClose ends the connection id, wherever it is, once what was accepted for
-// it before is written, within Opts.CloseTimeout. It does not wait for that.
-// The error matches ErrGone if something else ended the connection first. The
-// end is not reported by RecvClose of this node.
+// it before is written, within Opts.CloseTimeout. It does not wait for that; for
+// a connection of another node it waits for that node's answer, at most 5 s, and
+// then returns ErrUncertain. The error matches ErrGone if something else ended
+// the connection first. The end is not reported by RecvClose of this node.
 func (n *Node) SendClose(id ID) error {
-	c, err := n.route(id)
+	c, err := n.route(n.life, id)
 	if err == nil {
-		err = c.sendClose(id)
+		err = c.sendClose(n.life, id)
 	}
 	return outcome("close", id, err)
 }

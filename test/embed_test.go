@@ -79,18 +79,26 @@ func TestAnotherModuleEmbedsANode(t *testing.T) {
 	p.awaitLine(t, "closed true")
 }
 
-// An embedding program links the socket layer and nothing of the command line,
-// of files of configuration or of tests.
-func TestEmbeddingBringsNoModuleButThatForSystemCalls(t *testing.T) {
+// An embedding program links nothing of the command line, of files of
+// configuration or of tests.
+func TestEmbeddingBringsNothingOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	dir := embed(t)
-	for _, pkg := range []string{"flamingo/node", "flamingo"} {
-		out := goCommand(t, dir, "list", "-mod=mod", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg)
-		for dep := range strings.FieldsSeq(out) {
-			own := slices.Contains([]string{"flamingo", "flamingo/node", "flamingo/transport", "flamingo/framing", "flamingo/idspace"}, dep)
-			if !own && !strings.HasPrefix(dep, "golang.org/x/sys/") {
-				t.Errorf("%s brings %s", pkg, dep)
+	out := goCommand(t, dir, "list", "-mod=mod", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "flamingo")
+	raft := false
+	for dep := range strings.FieldsSeq(out) {
+		raft = raft || dep == "github.com/hashicorp/raft"
+		if strings.HasPrefix(dep, "flamingo/cmd") {
+			t.Errorf("flamingo brings %s", dep)
+		}
+		for _, h := range homes {
+			foreign := h.testOnly || !slices.ContainsFunc(h.dirs, func(d string) bool { return !strings.HasPrefix(d, "cmd") })
+			if foreign && (dep == h.module || strings.HasPrefix(dep, h.module+"/")) {
+				t.Errorf("flamingo brings %s", dep)
 			}
 		}
+	}
+	if !raft {
+		t.Error("the list of what flamingo brings lacks raft: the test looks at the wrong thing")
 	}
 }

@@ -123,6 +123,14 @@ func (q *losses) close() {
 // was taken.
 func (t *Transport) RecvUndelivered() (u Undelivered, ok bool) { return t.losses.take() }
 
+// AddUndelivered puts a notice from elsewhere behind those of this transport,
+// as if the message had been lost here. It never blocks.
+func (t *Transport) AddUndelivered(u Undelivered) {
+	t.losses.mu.Lock()
+	defer t.losses.mu.Unlock()
+	t.losses.addLocked(u)
+}
+
 // PutBackUndelivered gives back what is left of a notice that was taken, for
 // the next RecvUndelivered, also one that waits. A Count of zero is nothing.
 func (t *Transport) PutBackUndelivered(u Undelivered) { t.losses.putBack(u) }

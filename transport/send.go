@@ -167,22 +167,49 @@ func (t *Transport) Send(ctx context.Context, id idspace.ID, msg []byte) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
 	}
-	if err := checkSize(msg); err != nil {
+	sent, err := t.Track(id, msg)
+	if err != nil {
 		return err
+	}
+	return sent.Wait(ctx)
+}
+
+// Tracked is a message that was accepted, whose outcome can be waited for.
+type Tracked struct {
+	transport *Transport
+	slot      *slot
+	index     uint32
+	id        idspace.ID
+	chunk     *chunk
+}
+
+// Track queues msg for connection id as SendData does, and returns what to wait
+// with for its outcome. It never waits itself.
+func (t *Transport) Track(id idspace.ID, msg []byte) (Tracked, error) {
+	if err := checkSize(msg); err != nil {
+		return Tracked{}, err
 	}
 	s, i := t.table.find(id)
 	if s == nil {
-		return t.missing()
+		return Tracked{}, t.missing()
 	}
 	c := &chunk{sealed: true, ticket: &ticket{done: make(chan error, 1)}}
 	if err := t.sendChunk(s, i, id, c, msg); err != nil {
-		return err
+		return Tracked{}, err
 	}
+	return Tracked{transport: t, slot: s, index: i, id: id, chunk: c}, nil
+}
+
+// Wait returns once the message is written to the socket, or with what became
+// of it instead: ErrGone or ErrUncertain when the connection ended, and when
+// ctx is done first, ErrExpired if the message was taken back or ErrUncertain if
+// it was too late for that. It is called once.
+func (m Tracked) Wait(ctx context.Context) error {
 	select {
-	case outcome := <-c.ticket.done:
+	case outcome := <-m.chunk.ticket.done:
 		return outcome
 	case <-ctx.Done():
-		return t.takeBack(ctx, s, i, id, c)
+		return m.transport.takeBack(ctx, m.slot, m.index, m.id, m.chunk)
 	}
 }
 

@@ -95,13 +95,14 @@ func (d *demo) cleanUp() {
 	}
 }
 
-func (d *demo) open(context.Context) (string, error) {
+func (d *demo) open(ctx context.Context) (string, error) {
 	var listen []string
 	for _, f := range demoFramings {
 		listen = append(listen, "tcp://127.0.0.1:0?framing="+f)
 	}
-	n, err := node.Open(node.Opts{ //nolint:contextcheck // a node lives until it is closed
-		Listen: listen, OutputBytes: 64 << 10, Logger: slog.New(slog.DiscardHandler)})
+	n, err := node.OpenContext(ctx, node.Opts{
+		Listen: listen, OutputBytes: 64 << 10, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return "", err
 	}

@@ -55,7 +55,7 @@ func reportMemory(ctx context.Context, conns func() int, out io.Writer) {
 }
 
 func serveFlamingo(ctx context.Context, kind, addr string, out io.Writer) error {
-	n, err := flamingo.Open(flamingo.Opts{
+	n, err := flamingo.OpenContext(ctx, flamingo.Opts{
 		Listen: []string{"tcp://" + addr}, BufferTillDelim: true, Delim: '\n',
 		Ignore: flamingo.IgnoreOpens | flamingo.IgnoreCloses,
 	})

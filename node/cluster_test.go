@@ -1,0 +1,238 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flamingo/node"
+)
+
+// freeAddrs returns addresses on loopback whose ports nobody uses.
+func freeAddrs(t testing.TB, n int) (addrs []string) {
+	t.Helper()
+	for len(addrs) < n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		addrs = append(addrs, ln.Addr().String())
+	}
+	return addrs
+}
+
+// fabric returns the options of three nodes that found one cluster, with data
+// directories.
+func fabric(t testing.TB) []node.Opts {
+	t.Helper()
+	addrs := freeAddrs(t, 3)
+	all := make([]node.Opts, len(addrs))
+	for i := range all {
+		all[i] = lines()
+		all[i].Cluster, all[i].Join, all[i].Expect = addrs[i], addrs, len(addrs)
+		all[i].Name, all[i].DataDir = fmt.Sprintf("node%d", i), t.TempDir()
+	}
+	return all
+}
+
+// openAll opens a node with each of opts at the same time. At the end of the
+// test they are closed.
+func openAll(t testing.TB, opts []node.Opts) []*node.Node {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	nodes := make([]*node.Node, len(opts))
+	var wg sync.WaitGroup
+	for i := range opts {
+		wg.Go(func() {
+			var err error
+			if nodes[i], err = node.OpenHasty(ctx, opts[i]); err != nil {
+				t.Errorf("node%d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, n := range nodes {
+		if n != nil {
+			closeAtEnd(t, n)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	for _, n := range nodes {
+		awaitNodes(t, n, nodes)
+	}
+	return nodes
+}
+
+// awaitNodes waits until n sees every other node under its number, and its link
+// to it is up.
+func awaitNodes(t testing.TB, n *node.Node, others []*node.Node) {
+	t.Helper()
+	until(t, "every node to be seen", func() bool {
+		seen := n.Nodes()
+		for _, o := range others {
+			if !slices.ContainsFunc(seen, func(i node.NodeInfo) bool {
+				return i.Number == o.Number() && (i.Self || i.Link == "up")
+			}) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestAnyNodeReachesAnyConnection(t *testing.T) {
+	nodes := openAll(t, fabric(t))
+	for i, owner := range nodes {
+		for k, sender := range nodes {
+			c, id := connectID(t, owner)
+			if err := sender.SendData(id, fmt.Appendf(nil, "from %d to %d", k, i)); err != nil {
+				t.Fatal(err)
+			}
+			c.expect(fmt.Sprintf("from %d to %d", k, i))
+			if err := sender.Send(t.Context(), id, []byte("written")); err != nil {
+				t.Fatal(err)
+			}
+			c.expect("written")
+			info, err := sender.Describe(t.Context(), id)
+			if err != nil || info.ID != id || info.Remote.String() != c.LocalAddr().String() || info.MessagesOut != 2 {
+				t.Errorf("described as %+v, %v", info, err)
+			}
+			if err := sender.SendClose(id); err != nil {
+				t.Fatal(err)
+			}
+			c.expectEnd()
+			if i != k {
+				why := within(t, "the end", func() node.Reason {
+					for got, why := range owner.Closes() {
+						if got != id {
+							t.Errorf("%s ended, want %s", got, id)
+						}
+						return why
+					}
+					return 0
+				})
+				if why != node.ReasonRemote {
+					t.Errorf("ended as %v, want %v", why, node.ReasonRemote)
+				}
+			}
+			if err := sender.SendClose(id); !errors.Is(err, node.ErrGone) {
+				t.Errorf("a second close: %v, want %v", err, node.ErrGone)
+			}
+			if err := sender.Send(t.Context(), id, []byte("x")); !errors.Is(err, node.ErrGone) {
+				t.Errorf("a send to a closed connection: %v, want %v", err, node.ErrGone)
+			}
+			if _, err := sender.Describe(t.Context(), id); !errors.Is(err, node.ErrGone) {
+				t.Errorf("a look at a closed connection: %v, want %v", err, node.ErrGone)
+			}
+			if err := sender.Send(t.Context(), id|1<<27, []byte("x")); !errors.Is(err, node.ErrNeverIssued) {
+				t.Errorf("a send to a connection to come: %v, want %v", err, node.ErrNeverIssued)
+			}
+		}
+	}
+}
+
+func TestSendManySplitsByNode(t *testing.T) {
+	nodes := openAll(t, fabric(t))
+	var clients []*client
+	var ids []node.ID
+	for range 10 {
+		for _, n := range nodes {
+			c, id := connectID(t, n)
+			clients, ids = append(clients, c), append(ids, id)
+		}
+	}
+	for _, err := range nodes[0].SendMany(ids, []byte("to all")) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range clients {
+		c.expect("to all")
+	}
+}
+
+func TestNumberToComeWasNeverIssued(t *testing.T) {
+	nodes := openAll(t, fabric(t))
+	id := node.ID(uint64(nodes[2].Number()+1<<20)<<28 | 1)
+	for _, n := range nodes {
+		until(t, "a leader to answer", func() bool {
+			err := n.SendData(id, []byte("x"))
+			if err == nil || errors.Is(err, node.ErrGone) {
+				t.Fatalf("a send to a number to come: %v", err)
+			}
+			return errors.Is(err, node.ErrNeverIssued)
+		})
+	}
+}
+
+func TestRestartedNodeHasAnotherNumberAndItsFormerIDsAreGone(t *testing.T) {
+	opts := fabric(t)
+	nodes := openAll(t, opts)
+	_, id := connectID(t, nodes[2])
+	former := nodes[2].Number()
+	if err := closeNow(nodes[2]); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	again := openAll(t, opts[2:])[0]
+	if again.Number() <= former {
+		t.Errorf("number %s after %s, want a later one", again.Number(), former)
+	}
+	for _, n := range []*node.Node{nodes[0], nodes[1], again} {
+		until(t, "the former id to be gone", func() bool { return errors.Is(n.SendData(id, []byte("x")), node.ErrGone) })
+	}
+	awaitNodes(t, nodes[0], []*node.Node{again})
+	c, id := connectID(t, again)
+	if err := nodes[0].SendData(id, []byte("welcome back")); err != nil {
+		t.Fatal(err)
+	}
+	c.expect("welcome back")
+}
+
+func TestOpenGivesUpWithItsContext(t *testing.T) {
+	opts := fabric(t)[0]
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := node.OpenContext(ctx, opts); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open of one node of three = %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  func(*node.Opts)
+		want string
+	}{
+		"expect":         {func(o *node.Opts) { o.Expect = 2 }, "Expect 2"},
+		"address":        {func(o *node.Opts) { o.Cluster = "nowhere" }, `Cluster "nowhere"`},
+		"clear text":     {func(o *node.Opts) { o.Cluster = "192.0.2.1:4110" }, "192.0.2.1:4110"},
+		"advertise":      {func(o *node.Opts) { o.Expect, o.Advertise = 1, ":4110" }, `Advertise ":4110"`},
+		"join":           {func(o *node.Opts) { o.Expect, o.Join = 1, []string{"node1:99999"} }, "node1:99999"},
+		"cluster name":   {func(o *node.Opts) { o.Expect, o.ClusterName = 1, string(make([]byte, 65)) }, "ClusterName"},
+		"name":           {func(o *node.Opts) { o.Expect, o.Name = 1, string(make([]byte, 65)) }, "Name"},
+		"send timeout":   {func(o *node.Opts) { o.Expect, o.SendTimeout = 1, -1 }, "SendTimeout"},
+		"beside another": {func(o *node.Opts) { o.Expect, o.MaxConns = 2, -1 }, "MaxConns"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := lines()
+			opts.Cluster = freeAddrs(t, 1)[0]
+			c.set(&opts)
+			_, err := node.Open(opts)
+			if !errors.Is(err, node.ErrBadOption) {
+				t.Fatalf("Open = %v, want %v", err, node.ErrBadOption)
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Open = %v, want it to name %q", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// connInfoJSON is a ConnInfo on its way from node to node: the body of the
+// answer to a describe request.
+type connInfoJSON struct {
+	ID           ID        `json:"id"`
+	Listener     string    `json:"listener"`
+	Local        *addrJSON `json:"local,omitempty"`
+	Remote       *addrJSON `json:"remote,omitempty"`
+	Opened       time.Time `json:"opened"`
+	LastActive   time.Time `json:"last_active"`
+	MessagesIn   uint64    `json:"messages_in"`
+	BytesIn      uint64    `json:"bytes_in"`
+	MessagesOut  uint64    `json:"messages_out"`
+	BytesOut     uint64    `json:"bytes_out"`
+	PendingBytes int       `json:"pending_bytes"`
+	QueuedIn     int       `json:"queued_in"`
+}
+
+type addrJSON struct {
+	Network string `json:"network"` // "tcp" or "unix"
+	Address string `json:"address"`
+}
+
+func encodeConnInfo(c ConnInfo) ([]byte, error) {
+	return json.Marshal(connInfoJSON{
+		ID: c.ID, Listener: c.Listener, Local: addrToJSON(c.Local), Remote: addrToJSON(c.Remote),
+		Opened: c.Opened, LastActive: c.LastActive,
+		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
+		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
+	})
+}
+
+func decodeConnInfo(body []byte) (ConnInfo, error) {
+	var c connInfoJSON
+	if err := json.Unmarshal(body, &c); err != nil {
+		return ConnInfo{}, fmt.Errorf("connection: %w", err)
+	}
+	local, err := c.Local.addr()
+	if err != nil {
+		return ConnInfo{}, fmt.Errorf("connection: local: %w", err)
+	}
+	remote, err := c.Remote.addr()
+	if err != nil {
+		return ConnInfo{}, fmt.Errorf("connection: remote: %w", err)
+	}
+	return ConnInfo{
+		ID: c.ID, Listener: c.Listener, Local: local, Remote: remote,
+		Opened: c.Opened, LastActive: c.LastActive,
+		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
+		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
+	}, nil
+}
+
+func addrToJSON(a net.Addr) *addrJSON {
+	if a == nil {
+		return nil
+	}
+	return &addrJSON{Network: a.Network(), Address: a.String()}
+}
+
+func (a *addrJSON) addr() (net.Addr, error) {
+	switch {
+	case a == nil:
+		return nil, nil //nolint:nilnil // an address that is not known is nil in ConnInfo
+	case a.Network == "unix":
+		return &net.UnixAddr{Net: a.Network, Name: a.Address}, nil
+	}
+	tcp, err := netip.ParseAddrPort(a.Address)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", a.Address, err)
+	}
+	return net.TCPAddrFromAddrPort(tcp), nil
+}

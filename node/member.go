@@ -1,0 +1,177 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"flamingo/cluster"
+	"flamingo/cluster/consensus"
+	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
+	"flamingo/cluster/port"
+	"flamingo/transport"
+)
+
+// clustered reports whether the node is to belong to a cluster.
+func (o *Opts) clustered() bool { return o.Cluster != "" || len(o.Join) > 0 || o.Expect != 0 }
+
+// clusterConfig returns what the options mean for the cluster, and every fault
+// that the cluster does not find itself.
+func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
+	cfg = cluster.Config{
+		ClusterName: o.ClusterName,
+		NodeName:    o.Name,
+		Insecure:    o.Insecure,
+		Join:        o.Join,
+		Expect:      o.Expect,
+		Dir:         o.DataDir,
+		MaxMessage:  min(max(o.MaxMessage, mesh.DefaultMaxMessage), maxForwarded),
+		SendTimeout: o.SendTimeout,
+		OutcomeOf:   codeOf,
+		Logger:      o.Logger,
+	}
+	var err error
+	if cfg.Address, err = parseAddr(o.Cluster); err != nil {
+		faults = append(faults, badOption("Cluster", strconv.Quote(o.Cluster), "IP:PORT or :PORT"))
+	}
+	if cfg.Advertise, err = parseAddr(o.Advertise); err != nil || cfg.Advertise.IsValid() && cfg.Advertise.Addr().IsUnspecified() {
+		faults = append(faults, badOption("Advertise", strconv.Quote(o.Advertise), "IP:PORT, of one address"))
+	}
+	if o.Expect == 0 && len(o.Join) == 0 {
+		cfg.Expect = 1
+	}
+	if cfg.NodeName == "" {
+		if cfg.NodeName, err = os.Hostname(); err != nil {
+			faults = append(faults, badOption("Name", `""`, "a name, as the host has none: "+err.Error()))
+		}
+	}
+	return cfg, faults
+}
+
+// maxForwarded is the longest message that nodes forward, in bytes.
+const maxForwarded = 15 << 20
+
+// parseAddr reads IP:PORT or :PORT. Nothing is the zero value.
+func parseAddr(text string) (netip.AddrPort, error) {
+	if text == "" {
+		return netip.AddrPort{}, nil
+	}
+	host, portText, err := net.SplitHostPort(text)
+	if err == nil && host == "" {
+		text = net.JoinHostPort(netip.IPv6Unspecified().String(), portText)
+	}
+	return netip.ParseAddrPort(text)
+}
+
+// A member is the node's part in a cluster: it grants numbers, and knows who
+// holds those of others.
+type member struct {
+	cluster *cluster.Cluster
+	owner   *owner
+	logger  *slog.Logger
+	stop    context.CancelFunc // nil until it runs
+	ended   chan struct{}      // closed when the cluster does not run any more
+	err     error              // how it ended; set before ended is closed
+}
+
+// newMember returns a member that runs nothing yet. tell is told of messages
+// that were accepted for connections of other nodes and not delivered.
+func newMember(cfg cluster.Config, tell func(transport.Undelivered)) (*member, error) {
+	m := &member{owner: &owner{}, logger: cfg.Logger, ended: make(chan struct{})}
+	cfg.Owner = m.owner
+	cfg.Undelivered = func(u mesh.Undelivered) {
+		tell(transport.Undelivered{ID: u.ID, Outcome: outcomeOf(u.Outcome.Err()), Count: u.Messages})
+	}
+	var err error
+	m.cluster, err = cluster.New(cfg)
+	if err != nil {
+		return nil, clusterFault(err)
+	}
+	return m, nil
+}
+
+// clusterFault gives an error of the cluster the names of this package.
+func clusterFault(err error) error {
+	for _, fault := range []error{cluster.ErrBadConfig, gossip.ErrBadConfig, mesh.ErrBadConfig, port.ErrInsecure} {
+		if errors.Is(err, fault) {
+			return optionError{err}
+		}
+	}
+	if errors.Is(err, consensus.ErrLocked) {
+		return fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	return err
+}
+
+// run opens the port between nodes and takes part in the cluster, until Close.
+func (m *member) run(ctx context.Context) error {
+	if err := m.cluster.Listen(ctx); err != nil {
+		close(m.ended)
+		return clusterFault(err)
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	m.stop = stop
+	go func() {
+		defer close(m.ended)
+		m.err = m.cluster.Run(life)
+		if life.Err() == nil {
+			m.logger.Error("the cluster has ended; only clients of this node can be reached", "err", m.err)
+		}
+	}()
+	return nil
+}
+
+// Grant implements granter.
+func (m *member) Grant(ctx context.Context) (NodeNumber, error) { return m.cluster.Grant(ctx) }
+
+// flushTimeout bounds how long a node that closes waits for the outcomes of
+// what it sent to others.
+const flushTimeout = 5 * time.Second
+
+// leave waits until what was sent to other nodes has its outcomes, at most until
+// ctx is done, and leaves the cluster in order. What has no outcome by then is
+// reported by Undelivered.
+func (m *member) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	_ = m.cluster.Mesh().Flush(ctx) // late is no fault
+	m.stop()
+	<-m.ended
+}
+
+// Close leaves the cluster, if it was not left, and gives up the data directory.
+// It waits for what other nodes wait for; no connection is left to keep that.
+func (m *member) Close() error {
+	if m.stop != nil {
+		m.stop()
+		<-m.ended
+	}
+	m.owner.waits.Wait()
+	return errors.Join(m.err, m.cluster.Close())
+}
+
+// route returns who carries to the connections of a number that is not this
+// node's own, as far as this node knows.
+func (m *member) route(ctx context.Context, n NodeNumber, local carrier) (carrier, error) {
+	select {
+	case <-m.ended:
+		return nil, ErrUnreachable
+	default:
+	}
+	peer, err := m.cluster.Locate(ctx, n)
+	switch {
+	case err != nil:
+		return nil, outcomeOf(err)
+	case peer.Boot() == m.cluster.Boot():
+		return local, nil // granted to us a moment ago
+	default:
+		return remoteCarrier{peer}, nil
+	}
+}

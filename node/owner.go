@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"flamingo/cluster/mesh"
+	"flamingo/transport"
+)
+
+// An owner takes what other nodes send to the connections of this one.
+type owner struct {
+	local atomic.Pointer[localCarrier] // nil until this node issues ids
+	waits sync.WaitGroup               // of sends whose outcome another node waits for
+}
+
+var _ mesh.Owner = (*owner)(nil)
+
+// hold returns what carries to our connections.
+func (o *owner) hold() (*localCarrier, error) {
+	if c := o.local.Load(); c != nil {
+		return c, nil
+	}
+	return nil, ErrNeverIssued // the number is granted, and no id issued under it
+}
+
+// Deliver implements mesh.Owner.
+func (o *owner) Deliver(id ID, msg []byte) error {
+	c, err := o.hold()
+	if err != nil {
+		return err
+	}
+	return c.ending(id, c.clients.SendData(id, msg))
+}
+
+// DeliverMany implements mesh.Owner.
+func (o *owner) DeliverMany(ids []ID, msg []byte, results []error) {
+	c, err := o.hold()
+	if err == nil {
+		c.clients.SendMany(ids, msg, results)
+	}
+	for i, id := range ids {
+		if err == nil {
+			results[i] = c.ending(id, results[i])
+		} else {
+			results[i] = err
+		}
+	}
+}
+
+// DeliverWritten implements mesh.Owner. The message is queued before it
+// returns, so that it keeps its place among the others.
+func (o *owner) DeliverWritten(id ID, msg []byte, timeout time.Duration, done func(error)) {
+	c, err := o.hold()
+	if err != nil {
+		done(err)
+		return
+	}
+	sent, err := c.clients.Track(id, msg)
+	if err != nil {
+		done(c.ending(id, err))
+		return
+	}
+	o.waits.Go(func() {
+		ctx := context.Background()
+		if timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+			defer cancel()
+		}
+		done(sent.Wait(ctx))
+	})
+}
+
+// Close implements mesh.Owner.
+func (o *owner) Close(id ID) error {
+	c, err := o.hold()
+	if err != nil {
+		return err
+	}
+	return c.ending(id, c.clients.SendClose(id, transport.ReasonRemote))
+}
+
+// Describe implements mesh.Owner.
+func (o *owner) Describe(id ID) ([]byte, error) {
+	c, err := o.hold()
+	if err != nil {
+		return nil, err
+	}
+	info, err := c.clients.Describe(id)
+	if err != nil {
+		return nil, c.ending(id, err)
+	}
+	return encodeConnInfo(info)
+}
+
+// ending is judge for other nodes: to them a connection of a node that closes
+// is gone.
+func (c *localCarrier) ending(id ID, err error) error {
+	if errors.Is(err, ErrClosed) {
+		err = ErrGone
+	}
+	return c.judge(id, err)
+}

@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"flamingo/cluster"
+	"flamingo/cluster/mesh"
+)
+
+// remoteCarrier carries to the connections of one other node, over the mesh.
+type remoteCarrier struct{ peer *cluster.Peer }
+
+var _ carrier = remoteCarrier{}
+
+func (c remoteCarrier) sendData(id ID, msg []byte) error {
+	return outcomeOf(c.peer.SendData(id, msg))
+}
+
+func (c remoteCarrier) send(ctx context.Context, id ID, msg []byte) error {
+	return outcomeWithin(ctx, c.peer.Send(ctx, id, msg))
+}
+
+func (c remoteCarrier) sendMany(ids []ID, msg []byte, results []error) {
+	c.peer.SendMany(ids, msg, results)
+	for i := range results {
+		results[i] = outcomeOf(results[i])
+	}
+}
+
+// closeTimeout bounds the wait for the owner's word on a close.
+const closeTimeout = 5 * time.Second
+
+// sendClose waits for the owner's answer: whether something else ended the
+// connection first is the owner's to know.
+func (c remoteCarrier) sendClose(ctx context.Context, id ID) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	return outcomeOf(c.peer.Close(ctx, id))
+}
+
+func (c remoteCarrier) describe(ctx context.Context, id ID) (ConnInfo, error) {
+	body, err := c.peer.Describe(ctx, id)
+	switch {
+	case errors.Is(err, mesh.ErrRequestFailed), errors.Is(err, mesh.ErrUnknownRequest), errors.Is(err, mesh.ErrBlank):
+		return ConnInfo{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case err != nil:
+		return ConnInfo{}, outcomeWithin(ctx, err)
+	}
+	info, err := decodeConnInfo(body)
+	if err != nil {
+		return ConnInfo{}, fmt.Errorf("%w: answer of %s: %w", ErrUnreachable, c.peer.Boot(), err)
+	}
+	return info, nil
+}
