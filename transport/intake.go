@@ -89,8 +89,11 @@ func (in *intake) flush(s *slot, i uint32) {
 		block = append(block, msg...)
 		in.batch = append(in.batch, Message{ID: id, Data: block[start:len(block):len(block)], slot: i})
 	}
-	s.messagesIn.Add(uint64(n))
+	first := s.messagesIn.Add(uint64(n)) == uint64(n)
 	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
+	if first {
+		s.unasked = uint32(s.messagesOut.Load())
+	}
 	s.flags.And(^(flagSent | flagAnswered))
 	s.queued.Add(int32(n))
 	s.mu.Unlock()

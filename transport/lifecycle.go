@@ -109,12 +109,12 @@ func (t *Transport) reviewLocked(s *slot) verdict {
 
 // answeredLocked reports whether a client that ended its input has had its
 // answers: it asked nothing; or something was sent to it after its last
-// message was taken, and it was sent as many messages as it sent. Without the
-// latter, of two workers that answer two messages the slower one would find
-// the connection gone (ADR 4).
+// message was taken, and since its first one it was sent as many messages as it
+// sent. Without the latter, of two workers that answer two messages the slower
+// one would find the connection gone (ADR 4).
 func answeredLocked(s *slot) bool {
 	in := s.messagesIn.Load()
-	return in == 0 || s.has(flagAnswered) && s.messagesOut.Load() >= in
+	return in == 0 || s.has(flagAnswered) && s.messagesOut.Load()-uint64(s.unasked) >= in
 }
 
 // end makes the id gone for good: what is not written is lost and accounted

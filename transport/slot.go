@@ -22,6 +22,7 @@ type slot struct {
 	mu       sync.Mutex // orders senders, the driver and whoever reads the counters
 	fd       int32      // guarded by mu; -1 without a socket. Read, written and closed by the driver alone
 	outBytes int32      // guarded by mu: accepted and not yet written
+	unasked  uint32     // guarded by mu: messages it was sent before its first one came
 	driver   uint16     // immutable while not free
 	listener uint16     // immutable while not free
 	reason   Reason     // guarded by mu
@@ -100,7 +101,7 @@ func (s *slot) clearLocked() {
 	s.flags.Store(0)
 	s.fd, s.outBytes, s.driver, s.listener, s.reason = -1, 0, 0, 0, ReasonNone
 	s.lastActive.Store(0)
-	s.discarded, s.opened = 0, 0
+	s.discarded, s.opened, s.unasked = 0, 0, 0
 	s.messagesIn.Store(0)
 	s.bytesIn.Store(0)
 	s.messagesOut.Store(0)

@@ -257,6 +257,7 @@ func secondClose(t *testing.T, s suite) {
 var halfCloseTests = []test{
 	{"a client that ends its input gets its answers and then the end", halfClosedGetsAnswers},
 	{"a greeting is no answer to what comes later", greetingIsNoAnswer},
+	{"a greeting is not one of several answers", greetingIsNotCounted},
 	{"a client that asked nothing and ends its input is ended at once", halfClosedSilent},
 	{"a client that is not answered is ended after HalfClose", halfClosedUnanswered},
 	{"a client whose message waits in the queue is not ended", halfClosedQueued},
@@ -310,6 +311,31 @@ func greetingIsNoAnswer(t *testing.T, s suite) {
 			t.Fatalf("SendData: %v", err)
 		}
 		c.expect("answer\n")
+		r.expectClosed(id, transport.ReasonClient)
+	}
+}
+
+func greetingIsNotCounted(t *testing.T, s suite) {
+	r := s.start(t, func(c *transport.Config) { c.HalfClose = time.Hour })
+	for range 20 {
+		c, id := r.connect()
+		for range 3 {
+			if err := r.SendData(id, []byte("greeting")); err != nil {
+				t.Fatal(err)
+			}
+			c.expect("greeting\n")
+		}
+		c.send("one\ntwo\nthree\n")
+		c.closeWrite()
+		for _, want := range []string{"one", "two", "three"} { // taken by three workers, say
+			r.expectMessage(id, want)
+		}
+		for _, answer := range []string{"two", "one", "three"} {
+			if err := r.SendData(id, []byte(answer)); err != nil {
+				t.Fatalf("answer %s: %v", answer, err)
+			}
+			c.expect(answer + "\n")
+		}
 		r.expectClosed(id, transport.ReasonClient)
 	}
 }
