@@ -81,21 +81,31 @@ func (t *Transport) TryRecvMany(into []Message) int { return t.inbox.tryTake(int
 // Done says that the handling of m is over. What was sent to its connection
 // meanwhile counts as the answer.
 func (t *Transport) Done(m *Message) {
-	if s := t.table.at(m.slot); s.has(flagSent) {
-		s.mu.Lock() // against the arrival of a message, which clears both flags
-		if s.queued.Load() == 1 && s.has(flagSent) {
-			s.flags.Or(flagAnswered)
-		}
-		s.mu.Unlock()
+	s := t.table.at(m.slot)
+	if !s.has(flagSent) {
+		t.release(m)
+		return
 	}
-	t.release(m)
+	t.inbox.forget(m.cost())
+	s.mu.Lock() // against the arrival of a message, which clears both flags
+	left := s.queued.Add(-1)
+	if left == 0 && s.has(flagSent) {
+		s.flags.Or(flagAnswered)
+	}
+	s.mu.Unlock()
+	t.released(s, m, left)
 }
 
 // release lets the connection of m and the inbox go on without m.
 func (t *Transport) release(m *Message) {
 	t.inbox.forget(m.cost())
 	s := t.table.at(m.slot)
-	if s.queued.Add(-1) == 0 && s.has(flagEOF|flagEnded) {
+	t.released(s, m, s.queued.Add(-1))
+}
+
+// released looks after a connection of which left messages wait.
+func (t *Transport) released(s *slot, m *Message, left int32) {
+	if left == 0 && s.has(flagEOF|flagEnded) {
 		t.settle(s, m.slot, m.ID)
 	}
 }
