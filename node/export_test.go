@@ -69,3 +69,16 @@ func ClosedNode() (*Node, error) {
 	n.closed.Store(true)
 	return n, n.clients.Run(ctx)
 }
+
+// CodeOf and OutcomeOf are the two directions between outcomes here and those
+// of the mesh.
+var (
+	CodeOf    = codeOf
+	OutcomeOf = outcomeOf
+)
+
+// EncodeConnInfo and DecodeConnInfo are the two ends of a describe request.
+var (
+	EncodeConnInfo = encodeConnInfo
+	DecodeConnInfo = decodeConnInfo
+)

@@ -74,7 +74,9 @@ type Opts struct {
 
 	// MaxMessage is the longest message in bytes that is received, and unless
 	// BufferTillDelim passes it through sent, for listeners that name no
-	// framing; raw has BufferSize instead. Zero means 1 MiB; at most 1 GiB.
+	// framing; raw has BufferSize instead. Zero means 1 MiB; at most 1 GiB. To
+	// a connection of another node goes as much, at least 1 MiB and at most
+	// 15 MiB.
 	MaxMessage int
 
 	// MaxConns bounds the connections of this node, those included of which an
