@@ -161,6 +161,38 @@ func TestSendManySplitsByNode(t *testing.T) {
 	}
 }
 
+func TestDropOfASlowClientIsReportedToTheSenderOnAnotherNode(t *testing.T) {
+	opts := fabric(t)
+	for i := range opts {
+		opts[i].OutputBytes, opts[i].SlowClient = 64<<10, node.SlowDropNewest
+	}
+	nodes := openAll(t, opts)
+	_, id := connectID(t, nodes[0])
+	msg := make([]byte, 32<<10)
+	until(t, "the client's queue to be full", func() bool {
+		if err := nodes[1].SendData(id, msg); err != nil {
+			t.Fatal(err)
+		}
+		return nodes[0].Stats().Dropped > 0
+	})
+	type notice struct {
+		id  node.ID
+		err error
+	}
+	got := within(t, "a notice", func() (got notice) {
+		for id, err := range nodes[1].Undelivered() {
+			return notice{id, err}
+		}
+		return notice{}
+	})
+	if got.id != id || !errors.Is(got.err, node.ErrBackpressure) {
+		t.Errorf("notice %v, want %v of %v", got, node.ErrBackpressure, id)
+	}
+	if st := nodes[0].Stats(); st.Undelivered != 0 {
+		t.Errorf("%d messages are undelivered at the owner, want none: the sender was told", st.Undelivered)
+	}
+}
+
 func TestNumberToComeWasNeverIssued(t *testing.T) {
 	nodes := openAll(t, fabric(t))
 	id := node.ID(uint64(nodes[2].Number()+1<<20)<<28 | 1)

@@ -33,14 +33,14 @@ func (o *owner) Deliver(id ID, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	return c.ending(id, c.clients.SendData(id, msg))
+	return c.ending(id, c.clients.Deliver(id, msg))
 }
 
 // DeliverMany implements mesh.Owner.
 func (o *owner) DeliverMany(ids []ID, msg []byte, results []error) {
 	c, err := o.hold()
 	if err == nil {
-		c.clients.SendMany(ids, msg, results)
+		c.clients.DeliverMany(ids, msg, results)
 	}
 	for i, id := range ids {
 		if err == nil {

@@ -12,7 +12,15 @@ import (
 // SendData queues msg for connection id. It never waits. It returns nil once
 // the message is accepted; ErrGone, ErrBackpressure, ErrClosed, or an error of
 // the listener's framing. msg is copied.
+//
+// A message that SlowDropNewest drops is accepted and reported as undelivered.
 func (t *Transport) SendData(id idspace.ID, msg []byte) error {
+	return t.accepted(id, t.Deliver(id, msg))
+}
+
+// Deliver is SendData for a sender elsewhere, who reports what is undelivered:
+// to it a message that SlowDropNewest drops is ErrBackpressure.
+func (t *Transport) Deliver(id idspace.ID, msg []byte) error {
 	if err := checkSize(msg); err != nil {
 		return err
 	}
@@ -23,27 +31,31 @@ func (t *Transport) SendData(id idspace.ID, msg []byte) error {
 	b := t.table.buffers(i)
 	s.mu.Lock()
 	attend, err := t.appendLocked(s, b, id, t.codecLocked(s), msg)
-	return t.sent(s, i, id, attend, err)
+	t.sent(s, i, attend)
+	return err
 }
 
-// sent unlocks the slot after a send, tells the driver if need be, and returns
-// the outcome of a send that does not wait for one.
-func (t *Transport) sent(s *slot, i uint32, id idspace.ID, attend bool, err error) error {
+// sent unlocks the slot after a send, and tells the driver if need be.
+func (t *Transport) sent(s *slot, i uint32, attend bool) {
 	driver := s.driver
 	s.mu.Unlock()
 	if attend {
 		t.drivers[driver].attend(i)
 	}
-	if errors.Is(err, errDropped) {
-		t.losses.add(id, loss{full: 1})
-		return nil
-	}
-	return err
 }
 
 // errDropped: SlowDropNewest has dropped the message. To a sender that waits
 // for the outcome it is ErrBackpressure, to others it is nil and a loss.
 var errDropped = fmt.Errorf("%w: message dropped", ErrBackpressure)
+
+// accepted makes a loss of a message that was dropped.
+func (t *Transport) accepted(id idspace.ID, err error) error {
+	if err == nil || !errors.Is(err, errDropped) {
+		return err
+	}
+	t.losses.add(id, loss{full: 1})
+	return nil
+}
 
 // checkSize refuses a message over the limit of every framing, also of one
 // that passes everything through: sizes of output are kept in 32 bits.
@@ -274,6 +286,14 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 // for each listener, and above 512 bytes the connections
 // share that one copy.
 func (t *Transport) SendMany(ids []idspace.ID, msg []byte, results []error) {
+	t.DeliverMany(ids, msg, results)
+	for k, id := range ids {
+		results[k] = t.accepted(id, results[k])
+	}
+}
+
+// DeliverMany is SendMany as Deliver is SendData.
+func (t *Transport) DeliverMany(ids []idspace.ID, msg []byte, results []error) {
 	framed := make(map[uint16]framedMessage, len(t.bound))
 	for k, id := range ids {
 		results[k] = t.sendFramed(id, msg, framed)
@@ -293,7 +313,8 @@ func (t *Transport) sendFramed(id idspace.ID, msg []byte, framed map[uint16]fram
 	b := t.table.buffers(i)
 	s.mu.Lock()
 	attend, err := t.sendFramedLocked(s, b, id, msg, framed)
-	return t.sent(s, i, id, attend, err)
+	t.sent(s, i, attend)
+	return err
 }
 
 func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, msg []byte, framed map[uint16]framedMessage) (attend bool, err error) {
