@@ -248,7 +248,10 @@ func statsAddUp(t *testing.T, s suite) {
 	}
 	dialing.Wait()
 	r.await("half of them to be closed", func() bool { return r.Stats().Connections == clients/2 })
-	r.await("every answer to be counted", func() bool { return r.Stats().BytesOut >= 6*clients*messages })
+	r.await("every message to be counted", func() bool { // which follows the message
+		st := r.Stats()
+		return st.BytesOut >= 6*clients*messages && st.MessagesIn >= clients*messages
+	})
 	st := r.Stats()
 	ended := uint64(0)
 	for _, n := range st.Closed {
