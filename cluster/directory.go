@@ -75,6 +75,9 @@ func (d *directory) route(n idspace.NodeNumber) (*Peer, bool) {
 func (d *directory) present(m gossip.Member) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if before := d.members[m.Boot].Meta.Server; before != m.Meta.Server && d.servers[before] == m.Boot {
+		delete(d.servers, before)
+	}
 	d.members[m.Boot] = m
 	if !m.Meta.Server.IsZero() {
 		d.servers[m.Meta.Server] = m.Boot
@@ -103,15 +106,25 @@ func (d *directory) gone(m gossip.Member) {
 	d.routeLocked()
 }
 
-// forget drops the numbers of a life that has ended.
-func (d *directory) forget(boot idspace.BootID) {
+// prune drops the lives that v knows to have ended, and returns them.
+func (d *directory) prune(v *view) (ended []idspace.BootID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, n := range d.owned[boot] {
-		delete(d.numbers, n)
+	for boot, numbers := range d.owned {
+		if slices.ContainsFunc(numbers, v.gone) {
+			ended = append(ended, boot)
+		}
 	}
-	delete(d.owned, boot)
-	d.routeLocked()
+	for _, boot := range ended {
+		for _, n := range d.owned[boot] {
+			delete(d.numbers, n)
+		}
+		delete(d.owned, boot)
+	}
+	if len(ended) > 0 {
+		d.routeLocked()
+	}
+	return ended
 }
 
 // heard notes the numbers of a life, and the greatest that it knows.

@@ -21,38 +21,39 @@ const joinEvery = 200 * time.Millisecond
 // is done.
 func (c *Cluster) join(ctx context.Context) error {
 	for ctx.Err() == nil {
-		known, err := c.store.Cluster()
-		if err != nil {
+		s := c.seat()
+		known, err := s.store.Cluster()
+		if err == nil && known.IsZero() {
+			known, err = c.adopt(s)
+		}
+		switch {
+		case c.seat() != s:
+			continue
+		case err != nil:
 			return err
-		}
-		if known.IsZero() {
-			known, err = c.adopt()
-		}
-		if err != nil {
-			return err
-		}
-		if !known.IsZero() {
-			c.announce(ctx, func(m *gossip.Meta) { m.Cluster = known })
+		case !known.IsZero():
+			c.known.Store(&known)
+			if c.seat() != s { // see takeSeat: one of the two has it join
+				continue
+			}
+			c.announce(func(m *gossip.Meta) { m.Cluster = known })
 			return nil
 		}
-		if err := c.found(ctx); err != nil && ctx.Err() == nil {
+		if err := c.found(ctx, s); err != nil && ctx.Err() == nil {
 			c.cfg.Logger.Debug("no cluster founded yet", "err", err)
 		}
-		select {
-		case <-time.After(joinEvery):
-		case <-ctx.Done():
-		}
+		pause(ctx, joinEvery)
 	}
 	return nil
 }
 
 // adopt takes the cluster id of a member, if one has any.
-func (c *Cluster) adopt() (idspace.ClusterID, error) {
-	for _, m := range c.dir.others(c.Boot()) {
+func (c *Cluster) adopt(s *seat) (idspace.ClusterID, error) {
+	for _, m := range c.dir.others(c.boot) {
 		if m.Meta.Cluster.IsZero() {
 			continue
 		}
-		if err := c.store.Join(m.Meta.Cluster); err != nil {
+		if err := s.store.Join(m.Meta.Cluster); err != nil {
 			return idspace.ClusterID{}, fmt.Errorf("joining cluster %s of %s: %w", m.Meta.Cluster, m.Meta.Name, err)
 		}
 		c.cfg.Logger.Info("joined", "cluster", m.Meta.Cluster, "through", m.Meta.Name)
@@ -62,19 +63,19 @@ func (c *Cluster) adopt() (idspace.ClusterID, error) {
 }
 
 // found proposes a cluster while it could be founded, until there is one.
-func (c *Cluster) found(ctx context.Context) error {
+func (c *Cluster) found(ctx context.Context, s *seat) error {
 	if c.cfg.Expect == 0 || len(c.founders()) < c.cfg.Expect {
 		return nil
 	}
 	p, err := consensus.NewProposer(consensus.ProposerConfig{
-		Store: c.store, Peers: peers{c}, Choose: c.founders, Random: c.cfg.Random, Logger: c.cfg.Logger,
+		Store: s.store, Peers: peers{c}, Choose: c.founders, Random: c.cfg.Random, Logger: c.cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watch := start(ctx, "adoption", func(ctx context.Context) error { return c.awaitCluster(ctx, cancel) })
+	watch := start(ctx, "adoption", func(ctx context.Context) error { return c.awaitCluster(ctx, s, cancel) })
 	defer func() { _ = watch.stop() }() // what went wrong there, join meets again
 	err = p.Run(ctx)
 	if errors.Is(err, consensus.ErrClusterKnown) {
@@ -85,16 +86,13 @@ func (c *Cluster) found(ctx context.Context) error {
 
 // awaitCluster adopts the cluster of a member once there is one, and then ends
 // the founding of another.
-func (c *Cluster) awaitCluster(ctx context.Context, found func()) error {
+func (c *Cluster) awaitCluster(ctx context.Context, s *seat, found func()) error {
 	for ctx.Err() == nil {
-		if known, err := c.adopt(); err != nil || !known.IsZero() {
+		if known, err := c.adopt(s); err != nil || !known.IsZero() {
 			found()
 			return err
 		}
-		select {
-		case <-time.After(joinEvery):
-		case <-ctx.Done():
-		}
+		pause(ctx, joinEvery)
 	}
 	return nil
 }
@@ -102,8 +100,8 @@ func (c *Cluster) awaitCluster(ctx context.Context, found func()) error {
 // founders are the first servers, by their ids, that could found a cluster:
 // none once any member belongs to one.
 func (c *Cluster) founders() []idspace.ServerID {
-	list := []idspace.ServerID{c.store.Identity().Server}
-	for _, m := range c.dir.others(c.Boot()) {
+	list := []idspace.ServerID{c.seat().store.Identity().Server}
+	for _, m := range c.dir.others(c.boot) {
 		if !m.Meta.Cluster.IsZero() {
 			return nil
 		}
@@ -116,7 +114,7 @@ func (c *Cluster) founders() []idspace.ServerID {
 		return nil
 	}
 	list = list[:c.cfg.Expect]
-	if !slices.Contains(list, c.store.Identity().Server) {
+	if !slices.Contains(list, c.seat().store.Identity().Server) {
 		return nil
 	}
 	return list

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"flamingo/cluster/consensus"
@@ -13,50 +15,114 @@ import (
 	"flamingo/idspace"
 )
 
-// grantEvery is the pause between two attempts to be granted a number.
-const grantEvery = 250 * time.Millisecond
+// askEvery is the pause between two attempts to have something recorded.
+const askEvery = 250 * time.Millisecond
 
 // ErrRefused says that the cluster will not grant this life a number. Usually
-// the data directory is a copy, or was used by a later life.
+// the life has been ended: see ErrLifeEnded.
 var ErrRefused = errors.New("no number is granted to this life")
 
+// asking is how far Grant is.
+type asking struct {
+	begun   atomic.Bool // the cluster may have heard of this life
+	ordinal atomic.Uint32
+	now     atomic.Bool // a call is under way
+
+	// servers are the data directories under which this life has asked, the
+	// newest last: it is granted all its numbers under one of them. Owned by
+	// Grant. There is one, and one more for each time the directory was set
+	// aside before the first number.
+	servers []grantee
+
+	mu  sync.Mutex
+	why error // guarded by mu: of the last attempt
+}
+
+// A grantee is what a life says of its data directory.
+type grantee struct {
+	server idspace.ServerID
+	start  uint64
+}
+
 // Grant obtains the next number of this life. It blocks until the grant is
-// committed, asking again whoever leads, until ctx is done; the log says what
+// committed, asking again whoever leads, until ctx is done; Waiting says what
 // it waits for. The error matches ErrRefused or is that of ctx. Calls must not
 // overlap.
 func (c *Cluster) Grant(ctx context.Context) (idspace.NodeNumber, error) {
-	id := c.store.Identity()
-	q := grantRequest{boot: id.Boot, ordinal: c.ordinal.Load() + 1, server: id.Server, start: id.Start}
-	told := time.Now()
+	c.asking.now.Store(true)
+	defer c.asking.now.Store(false)
 	for {
-		g, err := c.askGrant(ctx, q)
+		g, err := c.tryGrant(ctx)
+		c.asking.note(err)
 		if err == nil {
-			c.ordinal.Store(q.ordinal)
-			c.granted(ctx, g)
 			return g.Number, nil
 		}
 		if errors.Is(err, ErrRefused) {
 			return 0, fmt.Errorf("cluster: %w", err)
 		}
-		if time.Since(told) > 2*time.Second {
-			told = time.Now()
-			c.cfg.Logger.Info("waiting for a node number", "err", err, "members", len(c.Members()))
-		}
-		select {
-		case <-time.After(grantEvery):
-		case <-ctx.Done():
+		pause(ctx, askEvery)
+		if ctx.Err() != nil {
 			return 0, fmt.Errorf("cluster: waiting for a node number: %w: %w", context.Cause(ctx), err)
 		}
 	}
 }
 
+func (a *asking) note(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.why = err
+}
+
+func (a *asking) last() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.why
+}
+
+// tryGrant asks once. Before the first number it asks under the seat taken. A
+// directory that is refused as stale is given up; and when it turns out that
+// an earlier request was granted after all, the life goes on under that one.
+func (c *Cluster) tryGrant(ctx context.Context) (consensus.Granted, error) {
+	s := c.seat()
+	as := &c.asking.servers
+	id := s.store.Identity()
+	if own := (grantee{id.Server, id.Start}); len(*as) == 0 || c.asking.ordinal.Load() == 0 && !contains(*as, own) {
+		*as = append(*as, own)
+	}
+	who := (*as)[len(*as)-1]
+	q := grantRequest{boot: c.boot, ordinal: c.asking.ordinal.Load() + 1, server: who.server, start: who.start}
+	c.asking.begun.Store(true)
+	g, err := c.askGrant(ctx, q)
+	switch {
+	case err == nil:
+		c.asking.ordinal.Store(q.ordinal)
+		c.granted(g)
+	case errors.Is(err, idspace.ErrStaleStart):
+		s.giveUp(fmt.Errorf("%w: %w", consensus.ErrSuperseded, err))
+	case errors.Is(err, idspace.ErrServerChanged) && len(*as) > 1:
+		*as = append((*as)[len(*as)-1:], (*as)[:len(*as)-1]...) // the next in turn
+	case errors.Is(err, idspace.ErrServerChanged), errors.Is(err, idspace.ErrLifeEnded):
+		err = fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return g, err
+}
+
+func contains(all []grantee, g grantee) bool {
+	for _, other := range all {
+		if other == g {
+			return true
+		}
+	}
+	return false
+}
+
 // granted makes a number known.
-func (c *Cluster) granted(ctx context.Context, g consensus.Granted) {
+func (c *Cluster) granted(g consensus.Granted) {
 	c.dir.heard(g.Boot, []idspace.NodeNumber{g.Number}, g.Last)
 	c.refresh()
-	c.announce(ctx, func(m *gossip.Meta) {
-		c.list++
-		m.Number, m.Numbers, m.State = g.Number, c.list, gossip.StateReady
+	c.announce(func(m *gossip.Meta) {
+		m.Numbers++
+		m.Number, m.State = g.Number, gossip.StateReady
 	})
 	c.mesh.Announce()
 }
@@ -64,12 +130,9 @@ func (c *Cluster) granted(ctx context.Context, g consensus.Granted) {
 // askGrant asks this server if it leads, else each member that may know, one
 // hop further at most.
 func (c *Cluster) askGrant(ctx context.Context, q grantRequest) (consensus.Granted, error) {
-	g, err := c.server.Grant(ctx, q.boot, q.ordinal, q.server, q.start)
-	if err == nil || ctx.Err() != nil {
+	g, err := c.grantHere(ctx, q)
+	if err == nil || ctx.Err() != nil || codeOf(err).final() {
 		return g, err
-	}
-	if codeOf(err) == codeRefused {
-		return g, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	err = c.askLeader(ctx, leaderOf(err), mesh.RequestGrant, q.encode(), func(b []byte) error {
 		if len(b) != grantedLen-17 {
@@ -87,74 +150,42 @@ func (c *Cluster) askGrant(ctx context.Context, q grantRequest) (consensus.Grant
 	return g, err
 }
 
-// askTimeout bounds one request to one node.
-const askTimeout = 3 * time.Second
-
-// errNoLeader: nobody that answers leads, or knows who does.
-var errNoLeader = errors.New("no leader answers")
-
-// askLeader sends a request to the leader, if it is known, else to any member,
-// which may know it. use gets the answer behind code and leader.
-func (c *Cluster) askLeader(ctx context.Context, leader idspace.ServerID, kind mesh.RequestKind, body []byte, use func([]byte) error) error {
-	asked := make(map[idspace.BootID]bool)
-	err := errNoLeader
-	for {
-		boot, ok := c.nextToAsk(leader, asked)
-		if !ok {
-			return err
-		}
-		asked[boot] = true
-		next, e := c.askOne(ctx, boot, kind, body, use)
-		if e == nil || errors.Is(e, ErrRefused) {
-			return e
-		}
-		err, leader = fmt.Errorf("%w: %w", errNoLeader, e), next
+// grantHere grants as the leader. One directory has one life at a time, its
+// lock sees to that: so if an earlier life of it still answers, the one that
+// asks runs on a copy, and what its grant would end is the original.
+func (c *Cluster) grantHere(ctx context.Context, q grantRequest) (consensus.Granted, error) {
+	server := c.seat().server
+	original, ok := c.earlierLife(q)
+	if ok && !c.trustCopies.Load() && server.State().Serving && c.answers(ctx, original) {
+		return consensus.Granted{}, fmt.Errorf("%w: its life %v is up", idspace.ErrStaleStart, original)
 	}
+	return server.Grant(ctx, q.boot, q.ordinal, q.server, q.start)
 }
 
-func (c *Cluster) askOne(ctx context.Context, boot idspace.BootID, kind mesh.RequestKind, body []byte, use func([]byte) error) (leader idspace.ServerID, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// earlierLife returns the live life on the directory of q, if that is another
+// one, and present.
+func (c *Cluster) earlierLife(q grantRequest) (boot idspace.BootID, ok bool) {
+	_, lives := c.seat().server.Lives()
+	for _, life := range lives {
+		if life.Server == q.server && life.Boot != q.boot && !q.server.IsZero() {
+			_, present := c.dir.member(life.Boot)
+			return life.Boot, present
+		}
+	}
+	return boot, false
+}
+
+// answerTimeout bounds the question whether a node is up: another life in its
+// place says so at once.
+const answerTimeout = time.Second
+
+// answers reports whether that very life answers now.
+func (c *Cluster) answers(ctx context.Context, boot idspace.BootID) bool {
+	if boot == c.boot {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	b, err := c.mesh.Request(ctx, boot, kind, body)
-	if err != nil {
-		return leader, err
-	}
-	if len(b) < 17 {
-		return leader, errBadRequest
-	}
-	switch leader = idspace.ServerID(b[1:17]); code(b[0]) {
-	case codeOK:
-		return leader, use(b[17:])
-	case codeRefused:
-		return leader, ErrRefused
-	case codeNotLeader, codeBusy, codeUncertain, codeFailed:
-		return leader, fmt.Errorf("node %s answers with code %d", boot, b[0])
-	default:
-		return leader, errBadRequest
-	}
-}
-
-// nextToAsk is the leader, or a member that was not asked and belongs to the
-// cluster.
-func (c *Cluster) nextToAsk(leader idspace.ServerID, asked map[idspace.BootID]bool) (idspace.BootID, bool) {
-	if boot, ok := c.dir.bootOf(leader); ok && !leader.IsZero() && !asked[boot] && boot != c.Boot() {
-		return boot, true
-	}
-	for _, m := range c.dir.others(c.Boot()) {
-		if !asked[m.Boot] && !m.Meta.Cluster.IsZero() {
-			return m.Boot, true
-		}
-	}
-	return idspace.BootID{}, false
-}
-
-// askRemoval asks the leader to take this server out.
-func (c *Cluster) askRemoval(ctx context.Context, leader idspace.ServerID) error {
-	boot, ok := c.dir.bootOf(leader)
-	if !ok {
-		return errNoLeader
-	}
-	own := c.store.Identity().Server
-	_, err := c.mesh.Request(ctx, boot, mesh.RequestJoin, own[:])
-	return err
+	_, err := c.mesh.Request(ctx, boot, mesh.RequestConfirm, knownRequest(&view{}))
+	return err == nil
 }

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -11,32 +10,58 @@ import (
 	"flamingo/idspace"
 )
 
-// viewEvery is how often a node that is not a voter asks for the live numbers.
-const viewEvery = time.Second
+// A node that no leader feeds asks a voter for the live numbers: so often, and
+// after failures less and less often.
+const (
+	viewEvery   = time.Second
+	viewSeldom  = 15 * time.Second
+	viewTimeout = askTimeout
+)
 
-// A view is what is known of the numbers: the last granted, and the life that
-// holds each live one. It is never written after it is published.
+// A view is what is known of the numbers at one moment: the last granted, and
+// the life that holds each live one. A number up to last that is not live is
+// gone, for ever. It is never written after it is published.
 type view struct {
 	last idspace.NodeNumber
 	live map[idspace.NodeNumber]idspace.BootID
 }
 
-// announce changes what this node tells of itself.
-func (c *Cluster) announce(ctx context.Context, change func(*gossip.Meta)) {
-	c.meta.Lock()
-	defer c.meta.Unlock()
-	m := c.gossip.Meta()
-	change(&m)
-	if err := c.gossip.Update(ctx, m); err != nil && !errors.Is(err, gossip.ErrNotSpread) {
-		c.cfg.Logger.Warn("announcement failed", "err", err)
+func viewOf(last idspace.NodeNumber, lives []idspace.Life) *view {
+	v := &view{last: last, live: make(map[idspace.NodeNumber]idspace.BootID)}
+	for _, life := range lives {
+		for _, n := range life.Numbers {
+			v.live[n] = life.Boot
+		}
 	}
+	return v
 }
 
-// watchMembers keeps the directory, and the view of live numbers, until ctx is
-// done.
+// gone reports whether n is certainly held by nobody any more.
+func (v *view) gone(n idspace.NodeNumber) bool {
+	_, live := v.live[n]
+	return n <= v.last && !live
+}
+
+// after returns the later of two views. Within one last number lives only end,
+// so what both have is live.
+func (v *view) after(before *view) *view {
+	switch {
+	case before == nil || v.last > before.last:
+		return v
+	case v.last < before.last:
+		return before
+	}
+	both := &view{last: v.last, live: make(map[idspace.NodeNumber]idspace.BootID)}
+	for n, boot := range v.live {
+		if before.live[n] == boot {
+			both.live[n] = boot
+		}
+	}
+	return both
+}
+
+// watchMembers keeps the directory, until ctx is done.
 func (c *Cluster) watchMembers(ctx context.Context) error {
-	views := start(ctx, "views", c.watchViews)
-	defer func() { _ = views.stop() }() // which returns nil
 	for change := range c.gossip.Changes(ctx) {
 		m := change.Member
 		if change.Kind == gossip.Gone {
@@ -44,7 +69,7 @@ func (c *Cluster) watchMembers(ctx context.Context) error {
 			continue
 		}
 		c.dir.present(m)
-		if m.Boot != c.Boot() && !m.Meta.Cluster.IsZero() {
+		if m.Boot != c.boot && !m.Meta.Cluster.IsZero() {
 			if err := c.mesh.Connect(m.Boot); err != nil && !errors.Is(err, mesh.ErrClosed) {
 				c.cfg.Logger.Debug("no link to a member", "member", m.Meta.Name, "err", err)
 			}
@@ -53,25 +78,34 @@ func (c *Cluster) watchMembers(ctx context.Context) error {
 	return nil
 }
 
-// watchViews refreshes the view whenever consensus has news, or, on a node
-// that takes no part in it, now and then.
+// watchViews refreshes the view whenever consensus has news, or, while no
+// leader feeds this server, by asking. It announces the role that this node has.
 func (c *Cluster) watchViews(ctx context.Context) error {
-	tick := time.NewTicker(viewEvery)
-	defer tick.Stop()
-	for {
-		changed := c.server.Changed()
+	wait := viewEvery
+	due := time.Now()
+	for ctx.Err() == nil {
+		changed := c.seat().server.Changed()
 		c.refresh()
+		if role := c.role(); role != c.notice.role() {
+			c.announce(func(m *gossip.Meta) { m.Role = role })
+		}
+		tick := time.NewTimer(max(time.Until(due), viewEvery/10))
 		select {
 		case <-changed:
 		case <-tick.C:
-			if c.server.Last() == 0 {
-				c.askView(ctx)
+			if wait = min(2*wait, viewSeldom); c.fed() || c.askView(ctx) == nil {
+				wait = viewEvery
 			}
+			due = time.Now().Add(wait)
 		case <-ctx.Done():
-			return nil
 		}
+		tick.Stop()
 	}
+	return nil
 }
+
+// fed reports whether a leader tells this server what it commits.
+func (c *Cluster) fed() bool { return !c.State().Leader.IsZero() }
 
 // view returns the newest view.
 func (c *Cluster) view() *view {
@@ -83,97 +117,53 @@ func (c *Cluster) view() *view {
 
 // refresh takes the view from consensus, if this node takes part in it.
 func (c *Cluster) refresh() {
-	last, lives := c.server.Lives()
-	if last == 0 {
-		return
+	if last, lives := c.seat().server.Lives(); last > 0 {
+		c.publish(viewOf(last, lives))
 	}
-	v := &view{last: max(last, c.dir.greatest()), live: make(map[idspace.NodeNumber]idspace.BootID)}
-	for _, life := range lives {
-		for _, n := range life.Numbers {
-			v.live[n] = life.Boot
-		}
-	}
-	c.publish(v)
 }
 
-// publish replaces the view by a later one, and forgets lives that are over.
+// publish takes note of a view, which may be an earlier one, and forgets lives
+// that are over.
 func (c *Cluster) publish(v *view) {
-	before := c.seen.Swap(v)
-	if before == nil {
-		return
-	}
-	alive := make(map[idspace.BootID]bool)
-	for _, boot := range v.live {
-		alive[boot] = true
-	}
-	for _, boot := range before.live {
-		if !alive[boot] && boot != c.Boot() {
-			c.dir.forget(boot)
+	c.views.Lock()
+	v = v.after(c.seen.Load())
+	c.seen.Store(v)
+	c.views.Unlock()
+	for _, boot := range c.dir.prune(v) {
+		if boot != c.boot {
 			c.mesh.PeerGone(boot)
+			continue
+		}
+		if !c.leaving.Load() {
+			c.endOnce.Do(func() { close(c.ended) })
 		}
 	}
 }
 
-// askView asks the leader for the live numbers. It reports whether the answer
-// is committed.
-func (c *Cluster) askView(ctx context.Context) bool {
-	last, lives, err := c.server.Confirm(ctx)
-	if err == nil {
-		_ = lives // applied here by now
-		c.refresh()
-		return last > 0
-	}
-	err = c.askLeader(ctx, leaderOf(err), mesh.RequestConfirm, nil, func(b []byte) error {
-		if len(b) < 12 || len(b) != 12+24*int(binary.BigEndian.Uint32(b[8:])) {
-			return errBadRequest
+// askView asks a voter for the live numbers, as far as it has them.
+func (c *Cluster) askView(ctx context.Context) error {
+	known := c.view()
+	return c.askLeader(ctx, idspace.ServerID{}, mesh.RequestConfirm, knownRequest(known), func(b []byte) error {
+		v, err := decodeNumbers(b, known)
+		if err == nil && v != nil {
+			c.publish(v)
 		}
-		v := &view{last: idspace.NodeNumber(binary.BigEndian.Uint64(b)), live: make(map[idspace.NodeNumber]idspace.BootID)}
-		for b = b[12:]; len(b) > 0; b = b[24:] {
-			v.live[idspace.NodeNumber(binary.BigEndian.Uint64(b[16:]))] = idspace.BootID(b[:16])
-		}
-		c.publish(v)
-		return nil
+		return err
 	})
-	return err == nil
 }
 
-// Locate returns the life that holds number n, by the rule for outcomes:
-// mesh.ErrGone for a number that was granted and is not live, or was passed
-// over; mesh.ErrNeverIssued for one that is to come, after a committed read;
-// mesh.ErrUnreachable if that cannot be had, or if the life is live and no
-// member. It asks the leader only for a number greater than every one known,
-// for at most 3 s; otherwise it returns at once.
-func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*Peer, error) {
-	if p, ok := c.dir.route(n); ok {
-		return p, nil
+// confirmView is a committed read of the live numbers.
+func (c *Cluster) confirmView(ctx context.Context) error {
+	last, lives, err := c.seat().server.Confirm(ctx)
+	if err == nil {
+		c.publish(viewOf(last, lives))
+		return nil
 	}
-	return c.locateAbsent(ctx, n)
-}
-
-// locateAbsent is Locate for a number that no present member holds, as far as
-// known.
-func (c *Cluster) locateAbsent(ctx context.Context, n idspace.NodeNumber) (*Peer, error) {
-	v := c.view()
-	if n > max(v.last, c.dir.greatest()) {
-		ask, cancel := context.WithTimeout(ctx, askTimeout)
-		defer cancel()
-		if !c.askView(ask) {
-			return nil, mesh.ErrUnreachable
+	return c.askLeader(ctx, leaderOf(err), mesh.RequestConfirm, nil, func(b []byte) error {
+		v, err := decodeNumbers(b, nil)
+		if err == nil {
+			c.publish(v)
 		}
-		if v = c.view(); n > v.last {
-			return nil, mesh.ErrNeverIssued
-		}
-	}
-	boot, live := v.live[n]
-	_, present := c.dir.member(boot)
-	switch {
-	case !live && n <= v.last:
-		return nil, mesh.ErrGone
-	case !live: // heard of, and not in our view yet
-		return nil, mesh.ErrUnreachable
-	case present || c.mesh.Up(boot): // a live link outranks a gossiped death
-		return &Peer{mesh: c.mesh, boot: boot}, nil
-	default:
-		return nil, mesh.ErrUnreachable
-	}
+		return err
+	})
 }

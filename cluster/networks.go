@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"flamingo/cluster/consensus"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
 )
-
-// leaveTimeout bounds an orderly leave of consensus.
-const leaveTimeout = 3 * time.Second
 
 // errNowhere: nobody has said where the node is. Usually it is not a member
 // any more.
@@ -75,32 +71,22 @@ func (c *Cluster) acceptMesh(ctx context.Context) error {
 // identity tells the mesh who this node is.
 type identity struct{ c *Cluster }
 
-func (i identity) Boot() idspace.BootID { return i.c.Boot() }
+func (i identity) Boot() idspace.BootID { return i.c.boot }
 
-func (i identity) Cluster() idspace.ClusterID {
-	known, err := i.c.store.Cluster()
-	if err != nil {
-		return idspace.ClusterID{} // the store has failed; consensus says so
-	}
-	return known
-}
+func (i identity) Cluster() idspace.ClusterID { return i.c.cluster() }
 
 func (i identity) Last() idspace.NodeNumber { return i.c.view().last }
 
-func (i identity) Owns(n idspace.NodeNumber) bool { return i.c.dir.owns(i.c.Boot(), n) }
+func (i identity) Owns(n idspace.NodeNumber) bool { return i.c.dir.owns(i.c.boot, n) }
 
-func (i identity) Numbers() []idspace.NodeNumber { return i.c.dir.numbersOf(i.c.Boot()) }
+func (i identity) Numbers() []idspace.NodeNumber { return i.c.dir.numbersOf(i.c.boot) }
 
 // candidates are the servers that could vote: members of this cluster with a
 // data directory, or in memory like this one.
 func (c *Cluster) candidates() []consensus.Candidate {
-	id := c.store.Identity()
-	known, err := c.store.Cluster()
-	if err != nil || known.IsZero() {
-		return nil
-	}
-	list := []consensus.Candidate{{Server: id.Server, Reachable: true, WantsVote: true}}
-	for _, m := range c.dir.others(id.Boot) {
+	known := c.cluster()
+	list := []consensus.Candidate{{Server: c.seat().store.Identity().Server, Reachable: true, WantsVote: true}}
+	for _, m := range c.dir.others(c.boot) {
 		if !m.Meta.Server.IsZero() && m.Meta.Cluster == known {
 			list = append(list, consensus.Candidate{Server: m.Meta.Server, Reachable: true, WantsVote: true})
 		}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -13,56 +14,25 @@ import (
 
 // Requests between nodes are fixed layouts, integers big-endian:
 //
-//	proposal  cluster:16 proposer:16 n:1 n×server:16
-//	answer    granted:1 cluster:16 proposal
+//	promise   cluster:16 proposer:16 n:1 n×server:16       and release
+//	  answer  granted:1 cluster:16 promise
 //	grant     boot:16 ordinal:4 server:16 start:8
-//	granted   code:1 leader:16 boot:16 ordinal:4 number:8 last:8
-//	lives     code:1 leader:16 last:8 n:4 n×(boot:16 number:8)
+//	  answer  code:1 leader:16 boot:16 ordinal:4 number:8 last:8
+//	end-life  boot:16
+//	  answer  code:1 leader:16
+//	confirm   nothing, or, if what a voter has applied is enough, last:8 n:4
+//	  answer  code:1 leader:16 last:8 n:4 n×(boot:16 number:8)
+//	join      server:16
+//
+// A voter that is told what it would answer leaves the numbers out: last and n
+// are the same exactly when they are.
 
 var errBadRequest = errors.New("bad request between nodes")
-
-// A code is the first byte of an answer that another node than the leader may
-// have to give. Append only.
-type code uint8
-
-const (
-	codeOK        code = 0
-	codeNotLeader code = 1
-	codeBusy      code = 2
-	codeUncertain code = 3
-	codeRefused   code = 4 // for good: the life has ended, or is not the latest
-	codeFailed    code = 5
-)
-
-func codeOf(err error) code {
-	switch {
-	case err == nil:
-		return codeOK
-	case errors.Is(err, consensus.ErrNotLeader), errors.Is(err, consensus.ErrStopped):
-		return codeNotLeader
-	case errors.Is(err, consensus.ErrBusy):
-		return codeBusy
-	case errors.Is(err, consensus.ErrUncertain):
-		return codeUncertain
-	case errors.Is(err, idspace.ErrLifeEnded), errors.Is(err, idspace.ErrStaleStart), errors.Is(err, idspace.ErrServerChanged):
-		return codeRefused
-	default:
-		return codeFailed
-	}
-}
-
-func leaderOf(err error) (leader idspace.ServerID) {
-	var notLeader *consensus.NotLeaderError
-	if errors.As(err, &notLeader) {
-		return notLeader.Leader
-	}
-	return leader
-}
 
 // requests answers the requests of other nodes.
 type requests struct{ c *Cluster }
 
-func (r requests) Handle(ctx context.Context, _ idspace.BootID, kind mesh.RequestKind, body []byte) ([]byte, error) {
+func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.RequestKind, body []byte) ([]byte, error) {
 	switch kind {
 	case mesh.RequestPromise:
 		return r.promise(body)
@@ -71,10 +41,12 @@ func (r requests) Handle(ctx context.Context, _ idspace.BootID, kind mesh.Reques
 	case mesh.RequestGrant:
 		return r.grant(ctx, body)
 	case mesh.RequestConfirm:
-		return r.confirm(ctx)
+		return r.confirm(ctx, body)
+	case mesh.RequestEndLife:
+		return r.endLife(ctx, peer, body)
 	case mesh.RequestJoin:
 		return nil, r.remove(ctx, body)
-	case mesh.RequestDescribe, mesh.RequestEndLife: // the mesh's own; and nobody retires others yet
+	case mesh.RequestDescribe: // the mesh's own
 		return nil, mesh.ErrUnknownRequest
 	default:
 		return nil, mesh.ErrUnknownRequest
@@ -86,7 +58,7 @@ func (r requests) promise(body []byte) ([]byte, error) {
 	if err != nil || len(rest) > 0 {
 		return nil, errBadRequest
 	}
-	a, err := r.c.store.Promise(p)
+	a, err := r.c.seat().store.Promise(p)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +75,7 @@ func (r requests) release(body []byte) ([]byte, error) {
 	if err != nil || len(rest) > 0 {
 		return nil, errBadRequest
 	}
-	_, err = r.c.store.ReleasePromise(p)
+	_, err = r.c.seat().store.ReleasePromise(p)
 	return nil, err
 }
 
@@ -112,45 +84,86 @@ func (r requests) grant(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, errBadRequest
 	}
 	q := decodeGrant(body)
-	g, err := r.c.server.Grant(ctx, q.boot, q.ordinal, q.server, q.start)
-	leader := leaderOf(err)
-	out := append([]byte{byte(codeOf(err))}, leader[:]...)
-	out = append(out, g.Boot[:]...)
+	g, err := r.c.grantHere(ctx, q)
+	out := append(answerHead(err), g.Boot[:]...)
 	out = binary.BigEndian.AppendUint32(out, g.Ordinal)
 	out = binary.BigEndian.AppendUint64(out, uint64(g.Number))
 	return binary.BigEndian.AppendUint64(out, uint64(g.Last)), nil
 }
 
-// livesPerAnswer bounds the lives in one answer: 64 KiB less the header.
-const livesPerAnswer = (64<<10 - 64) / 24
-
-func (r requests) confirm(ctx context.Context) ([]byte, error) {
-	last, lives, err := r.c.server.Confirm(ctx)
-	leader := leaderOf(err)
-	out := append([]byte{byte(codeOf(err))}, leader[:]...)
-	out = binary.BigEndian.AppendUint64(out, uint64(last))
-	at := len(out)
-	out = binary.BigEndian.AppendUint32(out, 0)
-	n := uint32(0)
-	for _, life := range lives {
-		for _, number := range life.Numbers {
-			if n == livesPerAnswer {
-				return nil, fmt.Errorf("%w: over %d live numbers", errBadRequest, livesPerAnswer)
-			}
-			out = append(out, life.Boot[:]...)
-			out = binary.BigEndian.AppendUint64(out, uint64(number))
-			n++
-		}
+// endLife records the end of a life at its own request.
+func (r requests) endLife(ctx context.Context, peer idspace.BootID, body []byte) ([]byte, error) {
+	if !bytes.Equal(body, peer[:]) {
+		return nil, errBadRequest
 	}
-	binary.BigEndian.PutUint32(out[at:], n)
+	return answerHead(r.c.seat().server.EndLife(ctx, peer, idspace.CauseLeft)), nil
+}
+
+// numbersPerAnswer bounds the numbers in one answer: 64 KiB less the head.
+const numbersPerAnswer = (64<<10 - 64) / 24
+
+func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
+	if len(body) != 0 && len(body) != knownLen {
+		return nil, errBadRequest
+	}
+	v, err := r.c.confirmed(ctx, len(body) == 0)
+	if err != nil {
+		v = &view{}
+	}
+	out := append(answerHead(err), knownRequest(v)...)
+	if len(body) > 0 && bytes.Equal(body, knownRequest(v)) {
+		return out, nil
+	}
+	if len(v.live) > numbersPerAnswer {
+		return nil, fmt.Errorf("%w: over %d live numbers", errBadRequest, numbersPerAnswer)
+	}
+	for n, boot := range v.live {
+		out = append(out, boot[:]...)
+		out = binary.BigEndian.AppendUint64(out, uint64(n))
+	}
 	return out, nil
+}
+
+// confirmed returns the live numbers as far as a committed read says, or as
+// far as they are applied here.
+func (c *Cluster) confirmed(ctx context.Context, committed bool) (*view, error) {
+	server := c.seat().server
+	if st := server.State(); !committed && !st.Leader.IsZero() && st.Last > 0 {
+		return viewOf(server.Lives()), nil
+	}
+	last, lives, err := server.Confirm(ctx)
+	return viewOf(last, lives), err
+}
+
+// knownRequest says which numbers are known.
+func knownRequest(v *view) []byte {
+	out := binary.BigEndian.AppendUint64(make([]byte, 0, knownLen), uint64(v.last))
+	return binary.BigEndian.AppendUint32(out, uint32(len(v.live)))
+}
+
+const knownLen = 8 + 4
+
+// decodeNumbers reads the answer to confirm behind its head; nil for what is
+// the same as known.
+func decodeNumbers(b []byte, known *view) (*view, error) {
+	if known != nil && bytes.Equal(b, knownRequest(known)) {
+		return nil, nil
+	}
+	if len(b) < knownLen || len(b) != knownLen+24*int(binary.BigEndian.Uint32(b[8:])) {
+		return nil, errBadRequest
+	}
+	v := &view{last: idspace.NodeNumber(binary.BigEndian.Uint64(b)), live: make(map[idspace.NodeNumber]idspace.BootID)}
+	for b = b[knownLen:]; len(b) > 0; b = b[24:] {
+		v.live[idspace.NodeNumber(binary.BigEndian.Uint64(b[16:]))] = idspace.BootID(b[:16])
+	}
+	return v, nil
 }
 
 func (r requests) remove(ctx context.Context, body []byte) error {
 	if len(body) != 16 {
 		return errBadRequest
 	}
-	return r.c.server.Remove(ctx, idspace.ServerID(body))
+	return r.c.seat().server.Remove(ctx, idspace.ServerID(body))
 }
 
 func appendProposal(out []byte, p consensus.Proposal) []byte {

@@ -1,0 +1,36 @@
+package cluster_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+func TestNodesStartedInAnyOrderFoundOneCluster(t *testing.T) {
+	for _, size := range []struct{ nodes, expect int }{{3, 3}, {5, 3}, {5, 5}} {
+		for seed := range uint64(6) {
+			t.Run(fmt.Sprintf("%d nodes expect %d seed %d", size.nodes, size.expect, seed), func(t *testing.T) {
+				t.Parallel()
+				inWorld(t, func(t *testing.T, w *world) {
+					rnd := rand.New(rand.NewPCG(seed, 1))
+					plans := w.plans(size.nodes, size.expect)
+					rnd.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
+					var lives []*life
+					for _, p := range plans {
+						lives = append(lives, w.start(p))
+						if seed > 0 { // the first time all at once
+							<-time.After(time.Duration(rnd.Int64N(int64(seed * uint64(time.Second)))))
+						}
+					}
+					begin := time.Now()
+					w.awaitNumbers(lives...)
+					if took := time.Since(begin); took > 10*time.Second {
+						t.Errorf("the last number came %v after the last start, want at most 10s", took)
+					}
+					requireOneCluster(t, members(lives)...)
+				})
+			})
+		}
+	}
+}

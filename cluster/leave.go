@@ -1,0 +1,31 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"flamingo/cluster/mesh"
+	"flamingo/idspace"
+)
+
+// endLife has the end of this life recorded, so that its ids answer gone. It
+// asks again until ctx is done.
+func (c *Cluster) endLife(ctx context.Context) error {
+	if !c.asking.begun.Load() {
+		return nil
+	}
+	for {
+		err := c.seat().server.EndLife(ctx, c.boot, idspace.CauseLeft)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		err = c.askLeader(ctx, leaderOf(err), mesh.RequestEndLife, c.boot[:], func([]byte) error { return nil })
+		if err == nil {
+			return nil
+		}
+		pause(ctx, askEvery)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"flamingo/cluster/consensus"
+	"flamingo/cluster/gossip"
+)
+
+// leaveTimeout bounds an orderly leave.
+const leaveTimeout = 3 * time.Second
+
+// ErrLifeEnded says that the cluster has recorded the end of this life while it
+// ran: its ids are gone everywhere else. Usually its data directory was copied,
+// and the copy started elsewhere. Another start is another life, which nothing
+// stands against.
+var ErrLifeEnded = errors.New("the cluster has ended this life")
+
+// Run takes part in the cluster until ctx is done, and then leaves it in
+// order. It returns when every goroutine has ended. It also ends when the port
+// fails, and with ErrLifeEnded. A consensus that has failed does not end it:
+// sends and closes need none.
+func (c *Cluster) Run(ctx context.Context) error {
+	base := context.WithoutCancel(ctx)
+	ports := start(base, "port", c.port.Run)
+	meshes := start(base, "mesh", c.mesh.Run)
+	streams := start(base, "streams", c.acceptMesh)
+	members := start(base, "gossip", c.gossip.Run)
+	notices := start(base, "notice", c.spread)
+	watch := start(base, "members", c.watchMembers)
+	views := start(base, "views", c.watchViews)
+	reads := start(base, "reads", c.serveReads)
+	votes := start(base, "consensus", c.takePart)
+	found := start(base, "founding", c.join)
+	waits := start(base, "waiting", c.reportWaiting)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-ports.ended:
+	case <-members.ended:
+	case <-meshes.ended:
+	case <-c.ended:
+		err = fmt.Errorf("cluster: %w", ErrLifeEnded)
+	}
+	// No founding while one leaves; consensus goes while the mesh still carries
+	// its requests, and the port last.
+	parts := []*running{waits, found}
+	err = errors.Join(err, stopAll(parts))
+	c.leave(base)
+	parts = []*running{votes, reads, views, watch, notices, members, streams, meshes, ports}
+	return errors.Join(err, stopAll(parts))
+}
+
+// leave says goodbye: no id of this life leads here any more, and consensus
+// does not count on it. After an error others find out later.
+func (c *Cluster) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	c.leaving.Store(true)
+	c.announce(func(m *gossip.Meta) { m.State = gossip.StateDraining })
+	if err := c.endLife(ctx); err != nil {
+		c.cfg.Logger.Info("left without the end of this life being recorded: its ids answer unreachable until the next start",
+			"err", err)
+	}
+	if err := c.seat().server.Leave(ctx); err != nil && !errors.Is(err, consensus.ErrStopped) {
+		c.cfg.Logger.Debug("left without handing over", "err", err)
+	}
+}
+
+// running is a part that runs, and how it ended.
+type running struct {
+	name   string
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	ended  chan struct{} // closed when the part has returned
+	err    error         // set before ended is closed
+}
+
+func start(ctx context.Context, name string, run func(context.Context) error) *running {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &running{name: name, cancel: cancel, ended: make(chan struct{})}
+	r.wg.Go(func() {
+		defer close(r.ended)
+		r.err = run(ctx)
+	})
+	return r
+}
+
+// stop ends the part and returns what it returned.
+func (r *running) stop() error {
+	r.cancel()
+	r.wg.Wait()
+	return r.err
+}
+
+// stopAll ends one part after the other.
+func stopAll(parts []*running) (err error) {
+	for _, r := range parts {
+		if e := r.stop(); e != nil {
+			err = errors.Join(err, fmt.Errorf("cluster: %s: %w", r.name, e))
+		}
+	}
+	return err
+}
+
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

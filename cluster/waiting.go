@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// What is waited for is logged after waitQuiet, and again after pauses that
+// double up to waitSeldom.
+const (
+	waitQuiet  = 3 * time.Second
+	waitSeldom = time.Minute
+	waitLook   = time.Second
+)
+
+// namesShown bounds the names in one line.
+const namesShown = 8
+
+// reportWaiting logs what this node waits for, until ctx is done.
+func (c *Cluster) reportWaiting(ctx context.Context) error {
+	since, every := time.Now(), waitQuiet
+	for ctx.Err() == nil {
+		pause(ctx, waitLook)
+		switch why := c.Waiting(); {
+		case why == "":
+			since, every = time.Now(), waitQuiet
+		case time.Since(since) >= every:
+			c.cfg.Logger.Warn("waiting", "for", why)
+			since, every = time.Now(), min(2*every, waitSeldom)
+		}
+	}
+	return nil
+}
+
+// Waiting says what this node waits for before it has a number, or its next
+// one, whom it sees, and what to type if that is not what was meant. It is
+// empty when the node does not wait.
+func (c *Cluster) Waiting() string {
+	switch {
+	case !c.asking.now.Load() && c.asking.ordinal.Load() > 0:
+		return ""
+	case c.cluster().IsZero() && c.cfg.Expect == 0:
+		return fmt.Sprintf("a node that belongs to a cluster, at %s; %s. To found one, start this node and two others"+
+			" with --expect 3, or this node alone with --expect 1", c.places(), c.sees(c.blank()))
+	case c.cluster().IsZero():
+		return c.waitsToFound()
+	}
+	return c.waitsForNumber()
+}
+
+func (c *Cluster) waitsToFound() string {
+	blank := c.blank()
+	if missing := c.cfg.Expect - 1 - len(blank); missing > 0 {
+		return fmt.Sprintf("%s without a cluster yet, started with --expect %d, to found one with, at %s; %s",
+			count(missing, "more node"), c.cfg.Expect, c.places(), c.sees(blank))
+	}
+	held, err := c.seat().store.Held()
+	if err != nil || held.IsZero() || held.Proposer == c.seat().store.Identity().Server {
+		return fmt.Sprintf("the promises of %d nodes to found a cluster; %s", c.cfg.Expect, c.sees(blank))
+	}
+	if _, present := c.dir.bootOf(held.Proposer); present {
+		return fmt.Sprintf("server %v to found the cluster that this node has promised to join; %s", held.Proposer, c.sees(blank))
+	}
+	return fmt.Sprintf("server %v, which is not seen, to found the cluster that this node has promised to join; %s."+
+		" If its data directory is lost for good: flamingo raft forget-promise", held.Proposer, c.sees(blank))
+}
+
+func (c *Cluster) waitsForNumber() string {
+	st := c.State()
+	members := c.names(func(id idspace.ClusterID) bool { return !id.IsZero() })
+	switch own := st.Identity.Server; {
+	case st.Err != nil:
+		return fmt.Sprintf("a leader of cluster %v, and takes no part in electing one: %v; %s", c.cluster(), st.Err, c.sees(members))
+	case st.Leader.IsZero() && slices.Contains(st.Voters, own):
+		return fmt.Sprintf("a majority of the %d voters of cluster %v, of which %d are there; %s",
+			len(st.Voters), c.cluster(), c.votersPresent(st.Voters, own), c.sees(members))
+	case len(members) == 0 && st.Leader.IsZero():
+		return fmt.Sprintf("a member of cluster %v, to which this node belongs, at %s; %s", c.cluster(), c.places(), c.sees(members))
+	}
+	return fmt.Sprintf("the leader of cluster %v to grant a number: %v; %s", c.cluster(), c.asking.last(), c.sees(members))
+}
+
+func (c *Cluster) votersPresent(voters []idspace.ServerID, own idspace.ServerID) (n int) {
+	for _, server := range voters {
+		if _, ok := c.dir.bootOf(server); ok || server == own {
+			n++
+		}
+	}
+	return n
+}
+
+// blank returns the names of the other nodes without a cluster.
+func (c *Cluster) blank() []string { return c.names(idspace.ClusterID.IsZero) }
+
+// names returns those of the other members whose cluster is as asked, sorted.
+func (c *Cluster) names(with func(idspace.ClusterID) bool) (names []string) {
+	for _, m := range c.dir.others(c.boot) {
+		if with(m.Meta.Cluster) {
+			names = append(names, m.Meta.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *Cluster) sees(names []string) string {
+	more := ""
+	if len(names) > namesShown {
+		more = fmt.Sprintf(" and %d more", len(names)-namesShown)
+	}
+	if len(names) == 0 {
+		return "sees nobody"
+	}
+	return "sees " + strings.Join(names[:min(len(names), namesShown)], ", ") + more
+}
+
+// places are where this node looks for others.
+func (c *Cluster) places() string {
+	if len(c.cfg.Join) == 0 {
+		return "no place: no --join is given"
+	}
+	return strings.Join(c.cfg.Join, ", ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
