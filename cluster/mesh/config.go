@@ -166,11 +166,12 @@ type Config struct {
 	// Further reports are counted and dropped. Zero means DefaultReports.
 	Reports int
 
-	// Now is the clock for round-trip times and for ReconnectTimeout. Nil means
-	// time.Now.
+	// Now is the clock for round-trip times and for ReconnectTimeout, and the
+	// wall clock that peers are told and compared with. Nil means time.Now.
 	Now func() time.Time
 
-	// Random is read for session ids and jitter. Nil means crypto/rand.
+	// Random is read for session ids and jitter, from several goroutines at
+	// once. Nil means crypto/rand.
 	Random io.Reader
 
 	// Logger receives what an operator should see. Nil means slog.Default().

@@ -2,9 +2,11 @@ package mesh
 
 import (
 	"context"
+	"math"
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"flamingo/idspace"
 )
@@ -23,7 +25,10 @@ type control struct {
 	wanted     bool    // to be connected at least once more
 	stopped    error
 	idleTicks  int
-	stamp      uint64 // of the ping under way; 0 for none
+	stamp      uint64    // of the last ping; counts
+	pinging    bool      // that ping is under way
+	pinged     time.Time // when it was sent
+	clock      clockEstimate
 	attempts   uint64
 }
 
@@ -210,11 +215,13 @@ func (c *control) serve(ctx context.Context, conn net.Conn) (progress bool) {
 	return progress
 }
 
-// attach makes box the way out, and sends what waits for one.
+// attach makes box the way out, pings, and sends what waits for a session.
 func (c *control) attach(box *outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.box, c.wanted, c.stamp, c.idleTicks = box, false, 0, 0
+	c.box, c.wanted, c.idleTicks = box, false, 0
+	c.clock.anew()
+	c.pingLocked()
 	numbers := make([]uint64, 0, len(c.calls))
 	for n, q := range c.calls {
 		if c.restricted && !q.kind.blank() {
@@ -247,7 +254,7 @@ func (c *control) read(s *stream) (progress bool, err error) {
 		progress = true
 		switch f.kind { //nolint:exhaustive // every other kind has no place on this end of a control stream
 		case kindPong:
-			c.pong(f.u[0])
+			err = c.pong(f.u[0], f.u[1])
 		case kindReply:
 			c.replied(&f)
 		case kindNumbers:
@@ -334,36 +341,52 @@ func (c *control) tick(limit int) {
 	if idle {
 		c.box = nil // a request from here on waits for the next session
 	}
-	now := uint64(c.link.mesh.cfg.Now().UnixNano())
-	ping := c.stamp == 0 && !idle
-	if ping {
-		c.stamp = now
+	if !idle && !c.pinging {
+		c.pingLocked()
 	}
 	c.mu.Unlock()
 	if idle {
 		box.end(ReasonIdle)
-	} else if ping {
-		box.put(func(e *encoder) { e.uints(kindPing, now) })
 	}
 }
 
-// pong takes the answer to the ping under way.
-func (c *control) pong(stamp uint64) {
-	now := uint64(c.link.mesh.cfg.Now().UnixNano())
+// pingLocked sends a ping. There is at most one under way.
+func (c *control) pingLocked() {
+	c.stamp++
+	c.pinging = true
+	c.pinged = c.link.mesh.cfg.Now()
+	stamp := c.stamp
+	c.box.put(func(e *encoder) { e.uints(kindPing, stamp) })
+}
+
+// pong takes the answer to the ping under way: its stamp, and what the clock of
+// the peer shows.
+func (c *control) pong(stamp, clock uint64) error {
+	if clock > math.MaxInt64 {
+		return reasonError{ReasonMalformed}
+	}
+	now := c.link.mesh.cfg.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if stamp == 0 || stamp != c.stamp {
-		return
+	if !c.pinging || stamp != c.stamp {
+		return nil
 	}
-	c.stamp = 0
-	if now < stamp {
-		return
+	rtt := now.Sub(c.pinged)
+	c.pinging = false
+	if rtt < 0 { // a clock without a monotonic reading was set back
+		return nil
 	}
-	rtt := int64(now - stamp)
-	if old := c.link.rtt.Load(); old > 0 {
-		rtt = old + (rtt-old)/8 // as TCP smooths it, RFC 6298
+	c.clock.add(int64(clock), now, rtt)
+	c.link.smooth(rtt)
+	return nil
+}
+
+// smooth takes a round trip into the average, as TCP does: RFC 6298.
+func (l *link) smooth(rtt time.Duration) {
+	if old := time.Duration(l.rtt.Load()); old > 0 {
+		rtt = old + (rtt-old)/8
 	}
-	c.link.rtt.Store(max(rtt, 1))
+	l.rtt.Store(int64(max(rtt, 1)))
 }
 
 // describe asks for a connection of the peer.

@@ -34,7 +34,8 @@ func (s *inStream) readControl(ctx context.Context, handlers *sync.WaitGroup) er
 		switch f.kind { //nolint:exhaustive // every other kind has no place on this end of a control stream
 		case kindPing:
 			stamp := f.u[0]
-			s.box.put(func(e *encoder) { e.uints(kindPong, stamp) })
+			clock := wallClock(s.mesh.cfg.Now())
+			s.box.put(func(e *encoder) { e.uints(kindPong, stamp, clock) })
 		case kindNumbers:
 			err = s.mesh.hearNumbers(s.peer, &f)
 		case kindRequest:

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"slices"
 	"strings"
@@ -139,6 +140,26 @@ func mute(boot idspace.BootID, f func(c net.Conn)) func(net.Conn) {
 	}
 }
 
+// framesOf yields what comes on c after the handshake.
+func framesOf(c net.Conn) iter.Seq[mesh.Wire] {
+	return func(yield func(mesh.Wire) bool) {
+		d := mesh.NewWireDecoder()
+		for {
+			head := make([]byte, 4)
+			if _, err := io.ReadFull(c, head); err != nil {
+				return
+			}
+			body := make([]byte, binary.BigEndian.Uint32(head))
+			if _, err := io.ReadFull(c, body); err != nil {
+				return
+			}
+			if f, err := d.Decode(body); err != nil || !yield(f) {
+				return
+			}
+		}
+	}
+}
+
 func TestWindowBoundsWhatAStuckPeerHolds(t *testing.T) {
 	const window = 1 << 20
 	var gate chan struct{}
@@ -207,21 +228,7 @@ func TestLongMessageLetsOthersPass(t *testing.T) {
 		gate = make(chan struct{})
 		r.raw = map[idspace.BootID]func(net.Conn){bootOf(9): mute(bootOf(9), func(c net.Conn) {
 			<-gate
-			d := mesh.NewWireDecoder()
-			for {
-				head := make([]byte, 4)
-				if _, err := io.ReadFull(c, head); err != nil {
-					return
-				}
-				body := make([]byte, binary.BigEndian.Uint32(head))
-				if _, err := io.ReadFull(c, body); err != nil {
-					return
-				}
-				f, err := d.Decode(body)
-				if err != nil {
-					t.Error(err)
-					return
-				}
+			for f := range framesOf(c) {
 				if f.Kind < 8 {
 					frames <- f
 				}

@@ -42,6 +42,8 @@ type PeerStats struct {
 	QueueBytes int           // queued or not acknowledged, of the windows
 	Waits      int           // sends and closes whose outcome is waited for
 	RTT        time.Duration // smoothed; 0 before the first pong
+	ClockAhead time.Duration // of its wall clock before ours, if ClockKnown
+	ClockKnown bool          // there was a pong that came soon
 	Breaks     uint64        // lane sessions that ended other than as idle
 }
 
@@ -105,6 +107,7 @@ func (l *link) stats() PeerStats {
 	p := PeerStats{
 		Boot: l.peer, State: l.state(), Dialled: l.traffic.read(), RTT: time.Duration(l.rtt.Load()),
 	}
+	p.ClockAhead, p.ClockKnown = l.control.clockOffset()
 	for _, n := range l.lanes {
 		n.mu.Lock()
 		p.QueueBytes += n.room.used

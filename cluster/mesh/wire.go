@@ -73,7 +73,7 @@ var layouts = [...]struct{ name, fields string }{
 	kindAck:        {"ack", "uu"},
 	kindOutcome:    {"outcome", "uuuuu"},
 	kindPing:       {"ping", "uu"},
-	kindPong:       {"pong", "uu"},
+	kindPong:       {"pong", "uuu"},
 	kindRequest:    {"request", "uuub"},
 	kindReply:      {"reply", "uuub"},
 	kindNumbers:    {"numbers", "uua"},
