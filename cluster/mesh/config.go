@@ -71,6 +71,7 @@ const (
 	DefaultSendTimeout      = 5 * time.Second
 	DefaultIdleTimeout      = 60 * time.Second
 	DefaultReconnectTimeout = 10 * time.Second
+	DefaultUnreachableAfter = time.Second
 	DefaultPingEvery        = time.Second
 	DefaultDeadAfter        = 4 * time.Second
 	DefaultHandshakeTimeout = 5 * time.Second
@@ -131,6 +132,13 @@ type Config struct {
 	// means DefaultReconnectTimeout.
 	ReconnectTimeout time.Duration
 
+	// UnreachableAfter is how long a stream may be wanted and not come about
+	// before sends, closes and requests are refused with ErrUnreachable. They
+	// are accepted again once a handshake succeeds; what was accepted before
+	// waits on. Above ReconnectTimeout it changes nothing: what was given up is
+	// refused anyhow. Zero means DefaultUnreachableAfter.
+	UnreachableAfter time.Duration
+
 	// PingEvery is the time between pings, and the grain of IdleTimeout and
 	// DeadAfter. Zero means DefaultPingEvery; at least 1 ms.
 	PingEvery time.Duration
@@ -166,8 +174,8 @@ type Config struct {
 	// Further reports are counted and dropped. Zero means DefaultReports.
 	Reports int
 
-	// Now is the clock for round-trip times and for ReconnectTimeout, and the
-	// wall clock that peers are told and compared with. Nil means time.Now.
+	// Now is the clock for round-trip times, ReconnectTimeout and
+	// UnreachableAfter, and the wall clock that peers are told and compared with. Nil means time.Now.
 	Now func() time.Time
 
 	// Random is read for session ids and jitter, from several goroutines at
@@ -238,6 +246,7 @@ func (c *Config) durations() []duration {
 		{"SendTimeout", &c.SendTimeout, DefaultSendTimeout},
 		{"IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout},
 		{"ReconnectTimeout", &c.ReconnectTimeout, DefaultReconnectTimeout},
+		{"UnreachableAfter", &c.UnreachableAfter, DefaultUnreachableAfter},
 		{"PingEvery", &c.PingEvery, DefaultPingEvery},
 		{"DeadAfter", &c.DeadAfter, DefaultDeadAfter},
 		{"HandshakeTimeout", &c.HandshakeTimeout, DefaultHandshakeTimeout},

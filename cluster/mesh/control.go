@@ -14,7 +14,8 @@ import (
 // control is the control stream from here to a peer: requests and their
 // replies, pings, numbers.
 type control struct {
-	link *link
+	link    *link // immutable, as the next
+	contact *contact
 
 	mu         sync.Mutex
 	calls      map[uint64]*call // under way
@@ -23,6 +24,7 @@ type control struct {
 	restricted bool    // an end had no cluster at the handshake
 	running    bool    // its goroutine runs, or is about to
 	wanted     bool    // to be connected at least once more
+	probing    bool    // to be so from the next tick on
 	stopped    error
 	idleTicks  int
 	stamp      uint64    // of the last ping; counts
@@ -46,7 +48,11 @@ type answer struct {
 	err  error
 }
 
-func newControl(l *link) *control { return &control{link: l, calls: make(map[uint64]*call)} }
+func newControl(l *link) *control {
+	c := &control{link: l, calls: make(map[uint64]*call)}
+	c.contact = newContact(l, c.greeting)
+	return c
+}
 
 // request asks the peer and waits for its reply. body is not kept.
 func (c *control) request(ctx context.Context, kind RequestKind, body []byte) ([]byte, error) {
@@ -103,6 +109,9 @@ func (c *control) refusalLocked() error {
 	switch {
 	case c.stopped != nil:
 		return c.stopped
+	case c.contact.unreachable():
+		c.probing = true
+		return ErrUnreachable
 	case len(c.calls) >= c.link.mesh.cfg.MaxRequests:
 		return ErrBackpressure
 	default:
@@ -134,8 +143,16 @@ func (c *control) ensure() {
 	c.spawnIf(start)
 }
 
-// probe is ensure at the next tick. A lane calls it under its lock.
-func (c *control) probe() { c.link.probing.Store(true) }
+// probe has the stream connected if a request was refused since the last tick.
+func (c *control) probe() {
+	c.mu.Lock()
+	probing := c.probing
+	c.probing = false
+	c.mu.Unlock()
+	if probing {
+		c.ensure()
+	}
+}
 
 func (c *control) startLocked() (start bool) {
 	start = !c.running
@@ -152,16 +169,17 @@ func (c *control) spawnIf(start bool) {
 }
 
 func (c *control) run(ctx context.Context) {
-	p := c.link.newPace()
+	c.contact.wait = 0
 	for c.more(ctx) {
-		conn, err := c.link.connect(ctx, p, c.greeting)
+		conn, err := c.contact.connect(ctx)
 		if err != nil {
 			c.fail(c.link.failure(ctx))
 			continue
 		}
 		if c.serve(ctx, conn) {
-			p.reset()
+			c.contact.wait = 0
 		}
+		c.contact.ended()
 		c.interrupted()
 	}
 }
@@ -323,9 +341,6 @@ func (c *control) kill(r Reason) {
 
 // tick pings, and ends a stream that nobody has needed for long.
 func (c *control) tick(limit int) {
-	if c.link.probing.Swap(false) {
-		c.ensure()
-	}
 	c.mu.Lock()
 	box := c.box
 	if box == nil {

@@ -26,7 +26,8 @@
 // When a session breaks, what was handed to its stream and not acknowledged
 // ends as uncertain. What was not goes to the next session, if the peer is the
 // same boot and there in time; else it ends as unreachable, gone or closed.
-// ADR 9 has the reasons.
+// Meanwhile, from UnreachableAfter on, further sends are refused. ADR 9 has the
+// reasons.
 //
 // # Bounds
 //
@@ -37,6 +38,7 @@
 //	links, inbound streams       MaxPeers, MaxInbound   ErrUnreachable; closed unread
 //	reports to Undelivered       Reports          counted and dropped
 //	outcomes owed, outboxes      protocol         the stream ends
+//	a stream that does not come  UnreachableAfter sends are refused as unreachable
 //	attempts to connect          ReconnectTimeout what is queued ends as unreachable
 //	restarts of a long message   8                it ends as unreachable
 //

@@ -84,6 +84,12 @@ func HelloFor(cluster idspace.ClusterID, boot, expected idspace.BootID, versions
 	return e.buf
 }
 
+// ForLane reports whether first, what a dialling end says first, is for a lane.
+func ForLane(first []byte) bool {
+	h, err := newDecoder().hello(first[len(Magic)+headerLen:])
+	return err == nil && h.kind == streamLane
+}
+
 // RefusalOf reads the refusal out of the body of a welcome.
 func RefusalOf(body []byte) (Refusal, error) {
 	w, err := newDecoder().welcome(body)

@@ -34,8 +34,9 @@ type chunk struct {
 // long messages and what stands behind them, lane_settle.go how each send
 // ends, lane_session.go the stream.
 type lane struct {
-	link  *link // immutable
-	index uint64
+	link    *link // immutable, as the next two
+	contact *contact
+	index   uint64
 
 	mu       sync.Mutex
 	work     sync.Cond // for the writer
@@ -51,6 +52,8 @@ type lane struct {
 	parts    partQueue
 	lost     []Undelivered // to be reported once mu is free
 	running  bool          // its goroutine runs, or is about to
+	wanted   bool          // to be connected though nothing is queued
+	probing  bool          // to be so from the next tick on
 	stopped  error         // refuses every send: the mesh or the peer is gone
 	settling []chan struct{}
 
@@ -71,6 +74,7 @@ func newLane(l *link, index int) *lane {
 		link: l, index: uint64(index), enc: newEncoder(), next: 1,
 		waits: make(map[uint64]*ticket), room: window{limit: l.mesh.cfg.Window},
 	}
+	n.contact = newContact(l, n.greeting)
 	n.entries.first = 1
 	n.work.L = &n.mu
 	n.parts.fifos = make(map[idspace.ID][]*item)
@@ -126,16 +130,7 @@ func (l *lane) enter(ctx context.Context, size int) error {
 func (l *lane) awaitRoomLocked(ctx context.Context, size int) error {
 	q := l.room.waitLocked(size)
 	l.mu.Unlock()
-	timer := time.NewTimer(l.link.mesh.cfg.SendTimeout)
-	defer timer.Stop()
-	var err error
-	select {
-	case <-q.granted:
-	case <-timer.C:
-		err = ErrBackpressure
-	case <-ctx.Done():
-		err = ErrExpired
-	}
+	err := l.awaitGrant(ctx, q)
 	l.mu.Lock()
 	granted := err == nil || l.room.leaveLocked(q)
 	if granted {
@@ -147,16 +142,48 @@ func (l *lane) awaitRoomLocked(ctx context.Context, size int) error {
 	return err
 }
 
+// awaitGrant looks every UnreachableAfter whether there is still a peer to wait
+// for.
+func (l *lane) awaitGrant(ctx context.Context, q *waiter) error {
+	timer := time.NewTimer(l.link.mesh.cfg.SendTimeout)
+	defer timer.Stop()
+	look := time.NewTicker(l.link.mesh.cfg.UnreachableAfter)
+	defer look.Stop()
+	for {
+		select {
+		case <-q.granted:
+			return nil
+		case <-timer.C:
+			return ErrBackpressure
+		case <-ctx.Done():
+			return ErrExpired
+		case <-look.C:
+			if l.unreachable() {
+				return ErrUnreachable
+			}
+		}
+	}
+}
+
 // refusalLocked says why a send cannot be accepted now.
 func (l *lane) refusalLocked() error {
 	if l.stopped != nil {
 		return l.stopped
 	}
-	if !l.running && l.link.down.Load() {
-		l.link.control.probe()
+	if l.unreachable() {
+		l.probing = true // or who is to notice that the peer is back?
 		return ErrUnreachable
 	}
 	return nil
+}
+
+// unreachable reports whether the peer is unreachable. A lane that has not tried to
+// reach it goes by the control stream.
+func (l *lane) unreachable() bool {
+	if l.contact.state.Load() == contactNone {
+		return l.link.control.contact.unreachable()
+	}
+	return l.contact.unreachable()
 }
 
 // appendLocked encodes m behind what is queued.

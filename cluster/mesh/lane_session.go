@@ -19,15 +19,27 @@ func (l *lane) start() {
 	l.unlock()
 }
 
+// probe connects a lane at rest if a send was refused since the last tick.
+func (l *lane) probe() {
+	l.mu.Lock()
+	start := l.probing && !l.running && l.stopped == nil
+	l.probing = false
+	l.running, l.wanted = l.running || start, l.wanted || start
+	l.mu.Unlock()
+	if start {
+		l.start()
+	}
+}
+
 // run keeps a session open while there is something to send, and ends when a
 // session has ended and nothing is left.
 func (l *lane) run(ctx context.Context) {
 	l.link.lanesUp.Add(1)
 	defer l.link.lanesUp.Add(-1)
 	l.link.control.ensure()
-	pace := l.link.newPace()
+	l.contact.wait = 0
 	for l.more() {
-		c, err := l.link.connect(ctx, pace, l.greeting)
+		c, err := l.contact.connect(ctx)
 		if err != nil {
 			l.fail(l.link.failure(ctx))
 			continue
@@ -35,8 +47,9 @@ func (l *lane) run(ctx context.Context) {
 		before := l.progress()
 		reason := l.serve(ctx, c)
 		l.interrupted()
+		l.contact.ended()
 		if l.progress() != before {
-			pace.reset()
+			l.contact.wait = 0
 		}
 		if reason != ReasonIdle {
 			l.breaks.Add(1)
@@ -49,7 +62,7 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) more() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = l.entries.count > 0 || len(l.parts.fifos) > 0
+	l.running = l.wanted || l.entries.count > 0 || len(l.parts.fifos) > 0
 	if !l.running {
 		l.free, l.queue, l.enc.buf = nil, nil, nil
 	}
@@ -77,7 +90,7 @@ func (l *lane) serve(ctx context.Context, c net.Conn) Reason {
 	s := newStream(c, &l.link.traffic, &l.link.heard)
 	defer context.AfterFunc(ctx, func() { s.end(l.link.ending()) })()
 	l.mu.Lock()
-	l.session, l.closing = s, false
+	l.session, l.closing, l.wanted = s, false, false
 	l.outcomes, l.outcomeAck, l.idleTicks = 0, 0, 0
 	l.mu.Unlock()
 

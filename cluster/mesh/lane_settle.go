@@ -128,6 +128,7 @@ func (l *lane) fail(o Outcome) {
 }
 
 func (l *lane) failLocked(o Outcome) {
+	l.wanted = false
 	freed := 0
 	for l.entries.count > 0 {
 		e := l.entries.pop()

@@ -20,6 +20,7 @@ import (
 type Mesh struct {
 	cfg       Config // immutable
 	boot      idspace.BootID
+	epoch     time.Time
 	deadTicks int // DeadAfter in ticks of PingEvery
 	idleTicks int // IdleTimeout in the same
 
@@ -56,6 +57,7 @@ func New(cfg Config) (*Mesh, error) {
 	m := &Mesh{
 		cfg:       cfg,
 		boot:      cfg.Identity.Boot(),
+		epoch:     cfg.Now(),
 		deadTicks: int((cfg.DeadAfter + cfg.PingEvery - 1) / cfg.PingEvery),
 		idleTicks: int((cfg.IdleTimeout + cfg.PingEvery - 1) / cfg.PingEvery),
 		started:   make(chan struct{}),
@@ -122,6 +124,9 @@ func (m *Mesh) keepTime(ctx context.Context) {
 		}
 	}
 }
+
+// clock returns how long this mesh has been there, in nanoseconds from 1 on.
+func (m *Mesh) clock() int64 { return int64(max(m.cfg.Now().Sub(m.epoch), 0)) + 1 }
 
 // spawn runs f in a goroutine that Run waits for. It reports false when Run
 // does not run, or is ending.

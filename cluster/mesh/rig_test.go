@@ -320,6 +320,16 @@ func (r *rig) loopback() {
 	}
 }
 
+// cut breaks every stream there is.
+func (r *rig) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Close()
+	}
+	r.conns = nil
+}
+
 func flush(tb testing.TB, n *node) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -9,7 +9,8 @@ import (
 )
 
 // SendData queues msg for connection id of peer. It waits for nothing but room
-// in the window, at most SendTimeout; then ErrBackpressure. nil means that msg,
+// in the window, at most SendTimeout; then ErrBackpressure. A peer that has been
+// out of reach for UnreachableAfter is ErrUnreachable at once. nil means that msg,
 // which is copied, is on its way: if it is not delivered, Undelivered is told.
 // For each id, what one goroutine sends arrives in its order, whichever of the
 // methods here it uses.
@@ -123,7 +124,8 @@ func (m *Mesh) Describe(ctx context.Context, peer idspace.BootID, id idspace.ID)
 
 // Request asks the [Requests] of peer. body is at most 64 KiB and not kept. The
 // error is ErrUncertain if the peer may have handled the request; a request
-// that was never sent is retried over new streams for ReconnectTimeout.
+// that was never sent is retried over new streams for ReconnectTimeout. A peer
+// that has been out of reach for UnreachableAfter is ErrUnreachable at once.
 func (m *Mesh) Request(ctx context.Context, peer idspace.BootID, kind RequestKind, body []byte) ([]byte, error) {
 	l, err := m.linkTo(peer)
 	if err != nil {

@@ -16,7 +16,7 @@ const (
 	StateIdle        State = iota // no stream, and none wanted
 	StateConnecting               // streams are wanted, the control stream is not up
 	StateUp                       // the control stream is up
-	StateUnreachable              // the last attempt was given up
+	StateUnreachable              // no stream for UnreachableAfter, or given up
 	StateGone                     // PeerGone was called
 )
 
@@ -127,7 +127,7 @@ func (l *link) state() State {
 		return StateGone
 	case up:
 		return StateUp
-	case l.down.Load():
+	case l.unreachable():
 		return StateUnreachable
 	case running:
 		return StateConnecting
