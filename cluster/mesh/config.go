@@ -175,7 +175,8 @@ type Config struct {
 	Reports int
 
 	// Now is the clock for round-trip times, ReconnectTimeout and
-	// UnreachableAfter, and the wall clock that peers are told and compared with. Nil means time.Now.
+	// UnreachableAfter, and the wall clock that peers are told and compared
+	// with. Nil means time.Now.
 	Now func() time.Time
 
 	// Random is read for session ids and jitter, from several goroutines at

@@ -193,12 +193,6 @@ func (c *control) more(ctx context.Context) bool {
 	return c.running
 }
 
-func (c *control) isRunning() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.running
-}
-
 func (c *control) greeting(h *hello) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -48,6 +48,7 @@
 // for each open stream, one for each request being handled, the ticker and the
 // reporter. A reader never waits for an owner, a window or a writer. The locks
 // lane.mu, control.mu, outbox.mu, reports.mu and Mesh.inMu are leaves, except
-// that control.mu is held while an outbox takes a frame. Identity and OutcomeOf
-// are called without locks.
+// that control.mu is held while an outbox takes a frame, and those of a link
+// while Mesh.mu is and the link is evicted. Identity and OutcomeOf are called
+// without locks.
 package mesh

@@ -9,14 +9,8 @@ import (
 
 // start runs the lane in a goroutine of the mesh.
 func (l *lane) start() {
-	if l.link.mesh.spawn(func() { l.run(l.link.ctx) }) {
-		return
-	}
-	l.mu.Lock()
-	l.failLocked(OutcomeClosed)
-	l.stopped = ErrClosed
-	l.running = false
-	l.unlock()
+	// If Run is ending, it settles what is queued.
+	_ = l.link.mesh.spawn(func() { l.run(l.link.ctx) })
 }
 
 // probe connects a lane at rest if a send was refused since the last tick.

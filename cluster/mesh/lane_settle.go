@@ -119,8 +119,8 @@ func (l *lane) interrupted() {
 	l.settledLocked()
 }
 
-// fail ends what is queued with o. It follows interrupted, so nothing of it
-// was ever handed to a stream.
+// fail ends what is queued with o. There is no session and interrupted was
+// called, so nothing of it was ever handed to a stream.
 func (l *lane) fail(o Outcome) {
 	l.mu.Lock()
 	defer l.unlock()

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -72,6 +73,14 @@ func (l *link) shut(err error) {
 	l.cancel()
 }
 
+// fail ends everything that is queued with o.
+func (l *link) fail(o Outcome) {
+	for _, n := range l.lanes {
+		n.fail(o)
+	}
+	l.control.fail(o)
+}
+
 // unreachable reports whether sends or requests are refused for now.
 func (l *link) unreachable() bool {
 	return l.control.contact.unreachable() || slices.ContainsFunc(l.lanes, (*lane).unreachable)
@@ -118,17 +127,24 @@ func (l *link) tick() {
 	l.control.tick(l.mesh.idleTicks)
 }
 
-// idle reports whether the link has no goroutine.
-func (l *link) idle() bool {
+// retire ends a link that has no goroutine; it reports false if it has one. All
+// locks are held at once, so that no send comes between.
+func (l *link) retire() bool {
 	for _, n := range l.lanes {
 		n.mu.Lock()
-		running := n.running
-		n.mu.Unlock()
-		if running {
-			return false
-		}
+		defer n.mu.Unlock()
 	}
-	return !l.control.isRunning()
+	l.control.mu.Lock()
+	defer l.control.mu.Unlock()
+	if l.control.running || slices.ContainsFunc(l.lanes, func(n *lane) bool { return n.running }) {
+		return false
+	}
+	for _, n := range l.lanes {
+		n.stopped = cmp.Or(n.stopped, ErrUnreachable)
+	}
+	l.control.stopped = cmp.Or(l.control.stopped, ErrUnreachable)
+	l.cancel()
+	return true
 }
 
 func idOf(v uint64) idspace.ID { return idspace.ID(v) }

@@ -97,6 +97,9 @@ func (m *Mesh) Run(ctx context.Context) error {
 		l.shut(ErrClosed)
 	}
 	m.wg.Wait()
+	for _, l := range *m.links.Load() {
+		l.fail(OutcomeClosed) // what was queued for a goroutine that did not start any more
+	}
 	m.reports.stop() // after the last send has its outcome
 	reporter.Wait()
 	return nil
@@ -167,12 +170,11 @@ func (m *Mesh) linkTo(peer idspace.BootID) (*link, error) {
 	return l, nil
 }
 
-// evict removes a link that has no goroutine. To whoever holds it still, the
-// peer is unreachable.
+// evict removes a link that has no goroutine, and gets none any more. To
+// whoever holds it still, the peer is unreachable.
 func evict(links map[idspace.BootID]*link) bool {
 	for peer, l := range links {
-		if l.idle() {
-			l.shut(ErrUnreachable)
+		if l.retire() {
 			delete(links, peer)
 			return true
 		}
