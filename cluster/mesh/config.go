@@ -82,7 +82,10 @@ const (
 	DefaultReports          = 16 << 10
 )
 
-// MaxWindow is the most that Config.Window can be, in bytes.
+// MaxWindow is the most that Config.Window can be, in bytes. It holds 262,144
+// ids. When all are refused, further frames may be read before the sender's
+// word on their outcomes: those of one write, some 25,000 ids. With as many
+// waits as there can be, 131,072, that is within maxOutcomes.
 const MaxWindow = 16 << 20
 
 // Config holds the settings of a Mesh.

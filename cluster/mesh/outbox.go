@@ -7,9 +7,9 @@ import (
 )
 
 // outboxLimit bounds what waits to be written to a peer that does not read, in
-// bytes: the outcomes a lane may owe, 24 bytes and more each. At the bound the
+// bytes: the outcomes a lane may owe, 34 bytes each at most. At the bound the
 // stream ends.
-const outboxLimit = 12 << 20
+const outboxLimit = 34 * maxOutcomes
 
 // An outbox is the queue of small frames towards a peer: answers on an inbound
 // stream, everything on a control stream. One goroutine, write, empties it.

@@ -28,7 +28,7 @@ const (
 	maxIDs      = 1024      // ids in one frame
 	maxNumbers  = 1024      // node numbers in one frame; equal to maxIDs, as one decoder reads both
 	maxLanes    = 16        // lanes of a link
-	maxOutcomes = 256 << 10 // outcomes of a lane that are not acknowledged
+	maxOutcomes = 512 << 10 // outcomes of a lane that are not acknowledged
 	maxRequest  = 64 << 10  // bytes of a request's or a reply's body
 
 	// assemblyOverhead is what the frame of a message in parts may hold beside
