@@ -78,27 +78,20 @@ func (c *control) begin(kind RequestKind, body []byte) (*call, error) {
 		c.mu.Unlock()
 		return nil, err
 	}
-	box := c.box
-	if box != nil && c.restricted && !kind.blank() {
+	if c.box != nil && c.restricted && !kind.blank() {
 		if len(c.calls) > 0 { // they shall not end as uncertain for the sake of this one
 			c.mu.Unlock()
 			return nil, ErrBlank
 		}
+		defer c.box.end(ReasonIdle)
 		c.box = nil // the next session may not be restricted
-		defer box.end(ReasonIdle)
-		box = nil
 	}
 	c.lastCall++
 	q := &call{number: c.lastCall, kind: kind, body: slices.Clone(body), done: make(chan answer, 1)}
 	c.calls[q.number] = q
-	q.sent = box != nil
+	q.sent = c.box != nil && c.box.put(q.encode)
 	start := c.startLocked()
 	c.mu.Unlock()
-	if box != nil && !box.put(q.encode) {
-		c.mu.Lock()
-		q.sent = false // the session is over, and the next takes it along
-		c.mu.Unlock()
-	}
 	c.spawnIf(start)
 	return q, nil
 }

@@ -81,10 +81,11 @@ func newLane(l *link, index int) *lane {
 	return n
 }
 
-// send queues m, whose payload and ids it copies.
-func (l *lane) send(ctx context.Context, m message, t *ticket) error {
+// send queues m, whose payload and ids it copies. It waits for room for as long
+// as patience says.
+func (l *lane) send(ctx context.Context, patience time.Duration, m message, t *ticket) error {
 	size := max(len(m.ids), 1)*idCost + len(m.payload)
-	if err := l.enter(ctx, size); err != nil {
+	if err := l.enter(ctx, patience, size); err != nil {
 		return err
 	}
 	if t != nil && t.done != nil {
@@ -109,16 +110,16 @@ func (l *lane) send(ctx context.Context, m message, t *ticket) error {
 	return nil
 }
 
-// enter locks l and takes size bytes of its window, for which it waits at most
-// SendTimeout. After an error l is not locked and nothing is taken.
-func (l *lane) enter(ctx context.Context, size int) error {
+// enter locks l and takes size bytes of its window. After an error l is not
+// locked and nothing is taken.
+func (l *lane) enter(ctx context.Context, patience time.Duration, size int) error {
 	l.mu.Lock()
 	err := l.refusalLocked()
 	if err == nil && l.room.tryLocked(size) {
 		return nil
 	}
 	if err == nil {
-		err = l.awaitRoomLocked(ctx, size)
+		err = l.awaitRoomLocked(ctx, patience, size)
 	}
 	if err != nil {
 		l.mu.Unlock()
@@ -127,10 +128,13 @@ func (l *lane) enter(ctx context.Context, size int) error {
 }
 
 // awaitRoomLocked unlocks l while it waits.
-func (l *lane) awaitRoomLocked(ctx context.Context, size int) error {
+func (l *lane) awaitRoomLocked(ctx context.Context, patience time.Duration, size int) error {
+	if patience <= 0 {
+		return ErrBackpressure
+	}
 	q := l.room.waitLocked(size)
 	l.mu.Unlock()
-	err := l.awaitGrant(ctx, q)
+	err := l.awaitGrant(ctx, patience, q)
 	l.mu.Lock()
 	granted := err == nil || l.room.leaveLocked(q)
 	if granted {
@@ -144,8 +148,8 @@ func (l *lane) awaitRoomLocked(ctx context.Context, size int) error {
 
 // awaitGrant looks every UnreachableAfter whether there is still a peer to wait
 // for.
-func (l *lane) awaitGrant(ctx context.Context, q *waiter) error {
-	timer := time.NewTimer(l.link.mesh.cfg.SendTimeout)
+func (l *lane) awaitGrant(ctx context.Context, patience time.Duration, q *waiter) error {
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	look := time.NewTicker(l.link.mesh.cfg.UnreachableAfter)
 	defer look.Stop()

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -185,56 +186,78 @@ func (l *lane) rewindLocked(it *item) {
 	if it.last != 0 { // its entry is queued; the next last part brings another
 		*l.entries.at(it.last) = entry{}
 	}
-	l.eachQueuedLocked(func(f *frame, kind *byte) {
-		if f.kind == kindPart && f.u[1] == it.tag {
-			*kind = byte(kindVoid)
-		}
-	})
+	l.voidPartsLocked(it.tag)
 	it.first, it.last, it.offset = 0, 0, 0
 	if it.ticket != nil && it.ticket.done != nil {
 		it.ticket.seq, it.ticket.item = 0, it
 	}
 }
 
-// eachQueuedLocked calls f for the queued frames, with the byte that holds the
-// kind.
-func (l *lane) eachQueuedLocked(f func(*frame, *byte)) {
-	d, fr := newDecoder(), frame{}
+// frameSize is the size of the frame that b begins with, and kindAt where that
+// has its kind: behind the length of the array, which is one byte.
+func frameSize(b []byte) int { return headerLen + int(binary.BigEndian.Uint32(b)) }
+
+const kindAt = headerLen + 1
+
+// voidPartsLocked makes the queued parts under tag void.
+func (l *lane) voidPartsLocked(tag uint64) {
+	d, f := newDecoder(), frame{}
 	for _, c := range l.queue {
-		for b := c.buf; len(b) > 0; {
-			n := headerLen + int(binary.BigEndian.Uint32(b))
-			if err := d.frame(b[headerLen:n], &fr); err != nil {
+		for b := c.buf; len(b) > 0; b = b[frameSize(b):] {
+			if b[kindAt] != byte(kindPart) {
+				continue
+			}
+			if err := d.frame(b[headerLen:frameSize(b)], &f); err != nil {
 				panic("mesh: own frame does not decode: " + err.Error())
 			}
-			f(&fr, &b[headerLen+1]) // behind the length of the array
-			b = b[n:]
+			if f.u[1] == tag {
+				b[kindAt] = byte(kindVoid)
+			}
 		}
 	}
+}
+
+// queuedFrameLocked returns the frame number seq, which must be queued.
+func (l *lane) queuedFrameLocked(seq uint64) []byte {
+	i, _ := slices.BinarySearchFunc(l.queue, seq, func(c *chunk, seq uint64) int { return cmp.Compare(c.last, seq) })
+	c := l.queue[i]
+	b := c.buf
+	for n := c.last - uint64(c.frames) + 1; n < seq; n++ {
+		b = b[frameSize(b):]
+	}
+	return b
 }
 
 // voidLocked takes the frame of t out if it was not handed to a stream. Its
 // number stays, with a frame that says nothing.
 func (l *lane) voidLocked(t *ticket) bool {
-	if it := t.item; it != nil {
-		if it.long && (it.first != 0 || it.behind == 0) {
-			return false
-		}
-		it.kind, it.long, it.payload, it.ticket = kindVoid, false, nil, nil
-		return true
+	if t.item != nil {
+		return l.voidItemLocked(t.item)
 	}
 	if t.seq == 0 || t.seq <= l.sent || !l.entries.has(t.seq) {
 		return false
 	}
-	done := false
-	l.eachQueuedLocked(func(f *frame, kind *byte) {
-		if f.u[0] == t.seq && f.kind == kindWait {
-			*kind = byte(kindVoid)
-			done = true
-		}
-	})
-	if done {
-		e := l.entries.at(t.seq)
-		e.kind, e.ticket = entryNone, nil
+	b := l.queuedFrameLocked(t.seq)
+	if b[kindAt] != byte(kindWait) { // a close, or the last of some parts
+		return false
 	}
-	return done
+	b[kindAt] = byte(kindVoid)
+	e := l.entries.at(t.seq)
+	e.kind, e.ticket = entryNone, nil
+	return true
+}
+
+func (l *lane) voidItemLocked(it *item) bool {
+	switch {
+	case it.behind > 0: // it keeps its place, as nothing
+		it.kind, it.long, it.payload, it.ticket = kindVoid, false, nil, nil
+	case it.first != 0:
+		return false
+	default: // a long one of which no part is queued
+		l.parts.long = slices.DeleteFunc(l.parts.long, func(other *item) bool { return other == it })
+		l.room.releaseLocked(it.size)
+		l.goLocked(l.parts.doneLocked(it, nil))
+		l.settledLocked()
+	}
+	return true
 }

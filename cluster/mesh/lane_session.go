@@ -58,7 +58,7 @@ func (l *lane) more() bool {
 	defer l.mu.Unlock()
 	l.running = l.wanted || l.entries.count > 0 || len(l.parts.fifos) > 0
 	if !l.running {
-		l.free, l.queue, l.enc.buf = nil, nil, nil
+		l.free, l.queue, l.enc.buf, l.entries.slots = nil, nil, nil, nil
 	}
 	return l.running
 }

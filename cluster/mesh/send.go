@@ -19,7 +19,7 @@ func (m *Mesh) SendData(peer idspace.BootID, id idspace.ID, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), message{kind: kindData, id: id, payload: msg}, nil)
+	return l.laneOf(id).send(context.Background(), m.cfg.SendTimeout, message{kind: kindData, id: id, payload: msg}, nil)
 }
 
 // Send is SendData that waits until the owner has written msg to the socket.
@@ -48,7 +48,7 @@ func (m *Mesh) sendWaiting(ctx context.Context, peer idspace.BootID, f message) 
 	}
 	t := &ticket{done: make(chan Outcome, 1)}
 	n := l.laneOf(f.id)
-	if err := n.send(ctx, f, t); err != nil {
+	if err := n.send(ctx, m.cfg.SendTimeout, f, t); err != nil {
 		return err
 	}
 	return n.await(ctx, t)
@@ -56,7 +56,7 @@ func (m *Mesh) sendWaiting(ctx context.Context, peer idspace.BootID, f message) 
 
 // SendMany queues msg for each of ids, all of peer, in frames of up to 1024
 // ids. results[k] is for ids[k] what SendData would return; the two slices
-// have one length.
+// have one length. SendTimeout is for all of them together.
 func (m *Mesh) SendMany(peer idspace.BootID, ids []idspace.ID, msg []byte, results []error) {
 	l, err := m.prepare(peer, len(msg))
 	if err != nil {
@@ -65,6 +65,7 @@ func (m *Mesh) SendMany(peer idspace.BootID, ids []idspace.ID, msg []byte, resul
 		}
 		return
 	}
+	until := m.clock() + int64(m.cfg.SendTimeout)
 	for k, n := range l.lanes {
 		mine, places := ids, []int(nil)
 		if len(l.lanes) > 1 {
@@ -73,7 +74,7 @@ func (m *Mesh) SendMany(peer idspace.BootID, ids []idspace.ID, msg []byte, resul
 		for at := 0; at < len(mine); at += maxIDs {
 			some := slices.Clone(mine[at:min(at+maxIDs, len(mine))])
 			f := message{kind: kindMany, ids: some, payload: msg}
-			err := n.send(context.Background(), f, &ticket{ids: some})
+			err := n.send(context.Background(), time.Duration(until-m.clock()), f, &ticket{ids: some})
 			for i := at; i < at+len(some); i++ {
 				if places == nil {
 					results[i] = err
@@ -104,11 +105,11 @@ func (m *Mesh) SendClose(peer idspace.BootID, id idspace.ID) error {
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), message{kind: kindClose, id: id}, nil)
+	return l.laneOf(id).send(context.Background(), m.cfg.SendTimeout, message{kind: kindClose, id: id}, nil)
 }
 
 // Close is SendClose that waits for the owner's answer. When ctx is done first,
-// it returns ErrUncertain.
+// it returns ErrExpired if the close stays undone, else ErrUncertain.
 func (m *Mesh) Close(ctx context.Context, peer idspace.BootID, id idspace.ID) error {
 	return m.sendWaiting(ctx, peer, message{kind: kindCloseWait, id: id})
 }
@@ -144,7 +145,8 @@ func (m *Mesh) Connect(peer idspace.BootID) error {
 	return err
 }
 
-// Flush waits until every send so far has its outcome, or ctx is done.
+// Flush waits until every send so far has its outcome, or ctx is done. It waits
+// for a moment in which a lane owes none, so senders that go on may prolong it.
 func (m *Mesh) Flush(ctx context.Context) error {
 	for _, l := range *m.links.Load() {
 		for _, n := range l.lanes {
