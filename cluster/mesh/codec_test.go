@@ -281,3 +281,34 @@ func TestLongestFrameFitsTheLimit(t *testing.T) {
 		t.Errorf("longest frame has %d bytes, limit %d", n, mesh.MaxFrame)
 	}
 }
+
+// TestCodecAgreesWithTheLibraryAtTheBoundaries tries the lengths and numbers at
+// which one form ends and the next begins.
+func TestCodecAgreesWithTheLibraryAtTheBoundaries(t *testing.T) {
+	var frames []mesh.Wire
+	for _, v := range []uint64{
+		0, 1, 127, 128, 255, 256, math.MaxUint16, math.MaxUint16 + 1, math.MaxUint32, math.MaxUint32 + 1, math.MaxUint64,
+	} {
+		frames = append(frames, mesh.Wire{Kind: 9, Ints: [4]uint64{v}})
+	}
+	for _, n := range []int{0, 1, 255, 256, math.MaxUint16, math.MaxUint16 + 1} {
+		frames = append(frames, mesh.Wire{Kind: 13, Ints: [4]uint64{1, 4}, Payload: make([]byte, n)})
+	}
+	for _, n := range []int{0, 1, 15, 16, mesh.MaxIDs} {
+		frames = append(frames, mesh.Wire{Kind: 3, Ints: [4]uint64{1}, IDs: make([]idspace.ID, n), Payload: []byte{}})
+	}
+	d := mesh.NewWireDecoder()
+	for _, f := range frames {
+		body := encoded(f)[4:]
+		var loose []any
+		if err := msgpack.Unmarshal(body, &loose); err != nil {
+			t.Fatalf("%+v: library: %v", f, err)
+		}
+		if theirs := unsigned(loose, true); !bytes.Equal(body, theirs) {
+			t.Errorf("kind %d: %.20x, the library writes %.20x", f.Kind, body, theirs)
+		}
+		if got, err := d.Decode(body); err != nil || !sameFrame(got, f) {
+			t.Errorf("kind %d: %.20x does not decode to itself: %v", f.Kind, body, err)
+		}
+	}
+}

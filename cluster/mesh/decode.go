@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -59,8 +60,22 @@ func (d *decoder) code() byte {
 	return d.b[d.at]
 }
 
+// uint, array and bytes read the forms that fill short frames themselves, and
+// leave the others to the library.
 func (d *decoder) uint() (uint64, error) {
-	if c := d.code(); c > msgpcode.PosFixedNumHigh && (c < msgpcode.Uint8 || c > msgpcode.Uint64) {
+	b, c := d.b[d.at:], d.code()
+	switch {
+	case c <= msgpcode.PosFixedNumHigh:
+		d.at++
+		return uint64(c), nil
+	case c == msgpcode.Uint64 && len(b) >= 9:
+		d.at += 9
+		return binary.BigEndian.Uint64(b[1:]), nil
+	case c == msgpcode.Uint32 && len(b) >= 5:
+		d.at += 5
+		return uint64(binary.BigEndian.Uint32(b[1:])), nil
+	}
+	if c < msgpcode.Uint8 || c > msgpcode.Uint64 {
 		return 0, d.malformed("not an unsigned integer")
 	}
 	v, err := d.in.DecodeUint64()
@@ -74,11 +89,22 @@ func (d *decoder) uint() (uint64, error) {
 // element takes a byte at least, so the length is also bounded by what is left.
 func (d *decoder) array(limit int) (int, error) {
 	c := d.code()
-	if c != msgpcode.Array16 && c != msgpcode.Array32 && !msgpcode.IsFixedArray(c) {
+	if msgpcode.IsFixedArray(c) {
+		d.at++
+		return d.arrayOf(int(c&msgpcode.FixedArrayMask), limit)
+	}
+	if c != msgpcode.Array16 && c != msgpcode.Array32 {
 		return 0, d.malformed("not an array")
 	}
 	n, err := d.in.DecodeArrayLen()
-	if err != nil || n > limit || n > len(d.b)-d.at {
+	if err != nil {
+		return 0, d.malformed("cut short")
+	}
+	return d.arrayOf(n, limit)
+}
+
+func (d *decoder) arrayOf(n, limit int) (int, error) {
+	if n > limit || n > len(d.b)-d.at {
 		return 0, d.malformed("array too long")
 	}
 	return n, nil
@@ -86,15 +112,24 @@ func (d *decoder) array(limit int) (int, error) {
 
 // bytes returns a part of the input, not a copy.
 func (d *decoder) bytes() ([]byte, error) {
-	if c := d.code(); c != msgpcode.Bin8 && c != msgpcode.Bin16 && c != msgpcode.Bin32 {
-		return nil, d.malformed("not bytes")
-	}
-	n, err := d.in.DecodeBytesLen()
+	n, err := d.bytesLen()
 	if err != nil || n > len(d.b)-d.at {
-		return nil, d.malformed("bytes cut short")
+		return nil, d.malformed("not bytes, or cut short")
 	}
 	d.at += n
 	return d.b[d.at-n : d.at : d.at], nil
+}
+
+func (d *decoder) bytesLen() (int, error) {
+	switch c := d.code(); {
+	case c == msgpcode.Bin8 && len(d.b)-d.at >= 2:
+		d.at += 2
+		return int(d.b[d.at-1]), nil
+	case c == msgpcode.Bin16, c == msgpcode.Bin32:
+		return d.in.DecodeBytesLen()
+	default:
+		return 0, d.malformed("not bytes")
+	}
 }
 
 func (d *decoder) malformed(what string) error {

@@ -2,10 +2,12 @@ package mesh
 
 import (
 	"encoding/binary"
+	"math"
 
 	"flamingo/idspace"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
 // message is a frame of a lane before it has its number.
@@ -53,12 +55,35 @@ func (e *encoder) WriteByte(c byte) error {
 	return nil
 }
 
-func (e *encoder) uint(v uint64) { _ = e.out.EncodeUint(v) }
+// uint, array and bytes write their shortest form. What fills short frames does
+// not take the way through the library, which costs more than all the rest.
+func (e *encoder) uint(v uint64) {
+	switch {
+	case v <= uint64(msgpcode.PosFixedNumHigh):
+		e.buf = append(e.buf, byte(v))
+	case v > math.MaxUint32:
+		e.buf = binary.BigEndian.AppendUint64(append(e.buf, msgpcode.Uint64), v)
+	case v > math.MaxUint16:
+		e.buf = binary.BigEndian.AppendUint32(append(e.buf, msgpcode.Uint32), uint32(v))
+	default:
+		_ = e.out.EncodeUint(v)
+	}
+}
 
-func (e *encoder) array(n int) { _ = e.out.EncodeArrayLen(n) }
+func (e *encoder) array(n int) {
+	if n < 16 {
+		e.buf = append(e.buf, msgpcode.FixedArrayLow|byte(n))
+		return
+	}
+	_ = e.out.EncodeArrayLen(n)
+}
 
 func (e *encoder) bytes(b []byte) {
-	_ = e.out.EncodeBytesLen(len(b))
+	if len(b) <= math.MaxUint8 {
+		e.buf = append(e.buf, msgpcode.Bin8, byte(len(b)))
+	} else {
+		_ = e.out.EncodeBytesLen(len(b))
+	}
 	e.buf = append(e.buf, b...)
 }
 
