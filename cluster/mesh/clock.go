@@ -84,3 +84,42 @@ func (c *control) clockOffset() (ahead time.Duration, known bool) {
 	defer c.mu.Unlock()
 	return c.clock.ahead, c.clock.known
 }
+
+// pingLocked sends a ping. There is at most one under way.
+func (c *control) pingLocked() {
+	c.stamp++
+	c.pinging = true
+	c.pinged = c.link.mesh.cfg.Now()
+	stamp := c.stamp
+	c.box.put(func(e *encoder) { e.uints(kindPing, stamp) })
+}
+
+// pong takes the answer to the ping under way: its stamp, and what the clock of
+// the peer shows.
+func (c *control) pong(stamp, clock uint64) error {
+	if clock > math.MaxInt64 {
+		return reasonError{ReasonMalformed}
+	}
+	now := c.link.mesh.cfg.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.pinging || stamp != c.stamp {
+		return nil
+	}
+	rtt := now.Sub(c.pinged)
+	c.pinging = false
+	if rtt < 0 { // a clock without a monotonic reading was set back
+		return nil
+	}
+	c.clock.add(int64(clock), now, rtt)
+	c.link.smooth(rtt)
+	return nil
+}
+
+// smooth takes a round trip into the average, as TCP does: RFC 6298.
+func (l *link) smooth(rtt time.Duration) {
+	if old := time.Duration(l.rtt.Load()); old > 0 {
+		rtt = old + (rtt-old)/8
+	}
+	l.rtt.Store(int64(max(rtt, 1)))
+}

@@ -255,3 +255,47 @@ func TestBreakingStreamsAreSpaced(t *testing.T) {
 		}
 	})
 }
+
+// TestRestartedPeerIsAnotherPeer has a node come back at the same address as
+// another life, while both ends send.
+func TestRestartedPeerIsAnotherPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		r.run()
+		a, b, again := r.node(1), r.node(2), r.node(3)
+		former := idOf(2, 1)
+		for i := range 10 {
+			if err := errors.Join(a.SendData(b.boot, former, []byte(text(i))), b.SendData(a.boot, idOf(1, 1), []byte(text(i)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flush(t, a)
+		flush(t, b)
+		r.nodes[b.boot] = again // who dials the former life reaches the new one
+		r.cut()
+		synctest.Wait()
+		queued := 0
+		for range 40 {
+			switch err := a.SendData(b.boot, former, []byte("for the former life")); {
+			case err == nil:
+				queued++
+			case !errors.Is(err, mesh.ErrUnreachable):
+				t.Fatal(err)
+			}
+			after(50 * time.Millisecond)
+		}
+		if err := errors.Join(a.SendData(again.boot, idOf(3, 1), []byte("x")), again.SendData(a.boot, idOf(1, 2), []byte("y"))); err != nil {
+			t.Error(err)
+		}
+		flush(t, a)
+		flush(t, again)
+		synctest.Wait()
+		if queued != 20 || a.losses()[former][mesh.OutcomeUnreachable] != queued || a.lossCount() != queued {
+			t.Errorf("%d queued, want 20; lost %v", queued, a.losses())
+		}
+		if len(b.messages(former)) != 10 || len(again.messages(former)) != 0 || len(again.messages(idOf(3, 1))) != 1 || len(a.messages(idOf(1, 2))) != 1 {
+			t.Errorf("former life got %q, new one %q", b.messages(former), again.messages(former))
+		}
+		r.nodes[b.boot] = b
+	})
+}
