@@ -5,18 +5,11 @@ import (
 	"time"
 
 	"flamingo/cluster/gossip"
-	"flamingo/idspace"
 )
-
-// clocks says how far the clock of another node is ahead of this one's.
-type clocks func(peer idspace.BootID) (ahead time.Duration, known bool)
 
 // clockOffset is how far this clock is ahead of the median of the voters', and
 // whether a majority of them is known.
 func (c *Cluster) clockOffset() (time.Duration, bool) {
-	if c.clocks == nil {
-		return 0, false
-	}
 	own := c.seat().store.Identity().Server
 	var ahead []time.Duration
 	voters := c.State().Voters
@@ -26,7 +19,7 @@ func (c *Cluster) clockOffset() (time.Duration, bool) {
 			continue
 		}
 		if boot, ok := c.dir.bootOf(server); ok {
-			if d, ok := c.clocks(boot); ok {
+			if d, ok := c.mesh.ClockOffset(boot); ok {
 				ahead = append(ahead, d)
 			}
 		}

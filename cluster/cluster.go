@@ -27,10 +27,6 @@ type Cluster struct {
 	notice notice
 	reads  reads
 
-	// clocks says how far the clocks of other nodes are ahead of this one's.
-	// Nil: nobody knows, and a leader trusts its own.
-	clocks clocks
-
 	seats atomic.Pointer[seat]              // the one taken
 	known atomic.Pointer[idspace.ClusterID] // nil while blank
 

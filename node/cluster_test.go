@@ -207,6 +207,19 @@ func TestNumberToComeWasNeverIssued(t *testing.T) {
 	}
 }
 
+func TestIDsOfANodeThatLeftAreGone(t *testing.T) {
+	nodes := openAll(t, fabric(t))
+	_, id := connectID(t, nodes[2])
+	if err := closeNow(nodes[2]); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	for _, n := range nodes[:2] {
+		until(t, "the end of the life to be known", func() bool {
+			return errors.Is(n.SendData(id, []byte("x")), node.ErrGone)
+		})
+	}
+}
+
 func TestRestartedNodeHasAnotherNumberAndItsFormerIDsAreGone(t *testing.T) {
 	opts := fabric(t)
 	nodes := openAll(t, opts)

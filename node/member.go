@@ -122,7 +122,8 @@ func (m *member) run(ctx context.Context) error {
 		defer close(m.ended)
 		m.err = m.cluster.Run(life)
 		if life.Err() == nil {
-			m.logger.Error("the cluster has ended; only clients of this node can be reached", "err", m.err)
+			m.logger.Error("cluster left; only clients of this node can be reached from here, and they from no other node",
+				"err", m.err)
 		}
 	}()
 	return nil

@@ -1,48 +1,68 @@
 package node
 
 import (
+	"net/netip"
 	"os"
+	"slices"
 	"time"
 
-	"flamingo/cluster/mesh"
+	"flamingo/cluster"
 )
 
-// NodeInfo describes a node of the cluster, as this node sees it.
+// NodeInfo describes a life of a node of the cluster, as this node sees it.
 type NodeInfo struct {
-	Name    string        // for people
+	Name    string        // for people; empty if it is not present
 	Number  NodeNumber    // its newest; zero while it has none
-	State   string        // joining, ready or draining
+	Numbers []NodeNumber  // all, ascending
+	State   string        // joining, ready or draining; absent if it has not come back since it was lost
+	Role    string        // in granting numbers: voter, nonvoter or outside; empty alone
 	Self    bool          // it is this node
 	Cluster string        // address of its port between nodes; empty alone
-	Link    string        // how the link from here is: idle, connecting, up, unreachable; empty for this node
+	Admin   string        // address of its admin API; empty for none
+	Link    string        // how the link from here is: idle, connecting, up, unreachable or gone; empty for this node
 	RTT     time.Duration // round trip of that link, smoothed; 0 before the first
 }
 
+// stateAbsent is the State of a life that holds numbers and is no member.
+const stateAbsent = "absent"
+
 // Nodes returns the nodes of the cluster that this node sees, itself among
-// them. Alone it is the only one.
+// them, by name. Alone it is the only one.
 func (n *Node) Nodes() []NodeInfo {
 	if n.member == nil {
 		name := n.opts.Name
 		if name == "" {
 			name, _ = os.Hostname() // alone, a node does without
 		}
-		return []NodeInfo{{Name: name, Number: n.Number(), State: "ready", Self: true}}
-	}
-	c := n.member.cluster
-	links := make(map[[16]byte]mesh.PeerStats)
-	for _, p := range c.Mesh().Peers() {
-		links[p.Boot] = p
+		return []NodeInfo{{Name: name, Number: n.Number(), Numbers: []NodeNumber{n.Number()}, State: "ready", Self: true}}
 	}
 	var nodes []NodeInfo
-	for _, m := range c.Members() {
-		info := NodeInfo{
-			Name: m.Meta.Name, Number: m.Meta.Number, State: m.Meta.State.String(),
-			Self: m.Boot == c.Boot(), Cluster: m.Addr.String(),
-		}
-		if !info.Self {
-			info.Link, info.RTT = links[m.Boot].State.String(), links[m.Boot].RTT
-		}
-		nodes = append(nodes, info)
+	for _, life := range n.member.cluster.Nodes() {
+		nodes = append(nodes, nodeInfo(&life))
 	}
 	return nodes
+}
+
+func nodeInfo(life *cluster.Node) NodeInfo {
+	info := NodeInfo{
+		Name: life.Name, Numbers: life.Numbers, State: stateAbsent, Self: life.Self,
+		Cluster: addrText(life.Address), Admin: addrText(life.Admin),
+	}
+	if len(life.Numbers) > 0 {
+		info.Number = slices.Max(life.Numbers)
+	}
+	if life.Present {
+		info.State, info.Role = life.State.String(), life.Role.String()
+	}
+	if !life.Self {
+		info.Link, info.RTT = life.Link.String(), life.RTT
+	}
+	return info
+}
+
+func addrText(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
