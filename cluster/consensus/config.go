@@ -43,7 +43,8 @@ type Config struct {
 	// Network is required.
 	Network Network
 
-	// Voters is the number of voters to keep: 1, 3 or 5. Zero means 3.
+	// Voters is the number of voters to reach: 1, 3 or 5. Zero means 3. More
+	// than that are kept: there may be servers that want more.
 	Voters int
 
 	// Candidates returns the servers that could vote, this one included. It

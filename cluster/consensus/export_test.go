@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -36,6 +37,11 @@ func (s step) Is(kind stepKind, id idspace.ServerID) bool { return s.kind == kin
 // MakeRoster fills a roster in.
 func MakeRoster(self idspace.ServerID, target int, servers []RosterEntry, spare ...idspace.ServerID) Roster {
 	return roster{self: self, target: target, servers: servers, spare: spare}
+}
+
+// TargetOf returns how many voters a leader keeps that wants so many.
+func TargetOf(want, voters int) int {
+	return targetOf(want, slices.Repeat([]member{{voter: true}}, voters))
 }
 
 func Voter(id idspace.ServerID) RosterEntry { return rosterEntry{id: id, voter: true, caughtUp: true} }

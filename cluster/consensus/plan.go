@@ -44,6 +44,20 @@ func (k stepKind) String() string {
 	return [...]string{"none", "add", "promote", "remove"}[k]
 }
 
+// targetOf is the number of voters to keep: as many as this leader wants, or as
+// there are, if that is more. Leaders that want different numbers would
+// otherwise undo each other's changes for ever.
+func targetOf(want int, all []member) int {
+	voters := 0
+	for _, m := range all {
+		if m.voter {
+			voters++
+		}
+	}
+	settled := (voters - 1) | 1 // an even number is on its way from the odd one below
+	return max(want, min(settled, MaxProposalServers))
+}
+
 // next returns what to do now. Even numbers of voters occur only on the way:
 //
 //	1 → 3, 3 → 5  begins when enough non-voters have caught up to end it

@@ -107,6 +107,16 @@ func TestNoStepLosesTheQuorumAndAllEndOdd(t *testing.T) {
 	})
 }
 
+func TestLeaderThatWantsFewerVotersKeepsThem(t *testing.T) {
+	for _, tt := range []struct{ want, voters, target int }{
+		{3, 1, 3}, {3, 2, 3}, {3, 3, 3}, {3, 4, 3}, {3, 5, 5}, {3, 6, 5}, {5, 3, 5}, {1, 3, 3}, {1, 2, 1}, {1, 1, 1}, {3, 7, 5},
+	} {
+		if got := consensus.TargetOf(tt.want, tt.voters); got != tt.target {
+			t.Errorf("with %d voters a leader that wants %d keeps %d, want %d", tt.voters, tt.want, got, tt.target)
+		}
+	}
+}
+
 func TestServerIsDeadOnlyAfterItsSilence(t *testing.T) {
 	const limit = 5 * time.Minute
 	begin := time.Unix(1_800_000_000, 0)

@@ -61,8 +61,8 @@ func (t *term) roster(quiet *silence, now time.Time) roster {
 	for _, c := range t.s.cfg.Candidates() {
 		candidates[c.Server] = c
 	}
-	r := roster{self: t.s.self.Server, target: t.s.cfg.Voters}
 	all := members(t.node)
+	r := roster{self: t.s.self.Server, target: targetOf(t.s.cfg.Voters, all)}
 	quiet.keep(all)
 	for _, m := range all {
 		heard := t.s.contacts.of(m.id)
