@@ -8,16 +8,21 @@
 // # Nouns
 //
 //   - Cluster is this node's part in the cluster.
+//   - The seat is its place in consensus: a store and the server on it.
 //   - The directory knows where other lives are: by boot, by data directory, by
 //     node number. Gossip and the mesh fill it; it is a hint.
-//   - A view is what is known of the numbers: the last granted, and the life that
-//     holds each live one. Consensus fills it, or the leader is asked.
+//   - A view is what is known of the numbers at one moment: the last granted, and
+//     the life that holds each live one. It comes from consensus, or from a voter
+//     that is asked, and only moves forward.
 //
 // # From start to first number
 //
 //	blank ──► belongs to a cluster ──► has a number
 //	   adopt a member's, or         Grant, by whoever
 //	   found one with Expect        leads
+//
+// Waiting says what is missing. 1, 3 or 5 servers vote; every other node asks
+// them over the mesh.
 //
 // # What an id's number says
 //
@@ -26,8 +31,20 @@
 //	live, and its holder no member    unreachable
 //	> last, after a committed read    never issued; without a leader unreachable
 //
+// # How a life ends
+//
+//	left in order           the leader records it: gone
+//	started again           its directory has a later life: gone
+//	directory lost          nobody can tell: unreachable, until it is retired
+//	ended while it runs     Run returns ErrLifeEnded
+//
+// A directory that was restored or copied is found out by peers, by the boot
+// counter, or by the leader, to whom the original answers. It is set aside, and
+// the node begins anew as another server, in the same life. A life is granted
+// all its numbers under the directory of the first one.
+//
 // # Concurrency
 //
 // Every method may be called from any goroutine. Run owns every goroutine. The
-// directory's lock is a leaf.
+// locks (directory.mu, notice.mu, reads.mu, asking.mu, Cluster.views) are leaves.
 package cluster

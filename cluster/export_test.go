@@ -1,5 +1,35 @@
 package cluster
 
+import (
+	"context"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// A Read is one of Reads.
+type Read = read
+
+// Reads lets callers share reads that a test begins and ends.
+type Reads struct{ reads }
+
+func NewReads() *Reads { return &Reads{newReads()} }
+
+func (r *Reads) Wait(ctx context.Context) bool { return r.wait(ctx) }
+
+// Begin waits until somebody wants a read.
+func (r *Reads) Begin() *Read {
+	<-r.wanted
+	return r.begin()
+}
+
+func (n *read) End() { close(n.done) }
+
+// SetClocks says how far the clocks of others are ahead.
+func (c *Cluster) SetClocks(ahead func(idspace.BootID) (time.Duration, bool)) { c.clocks = ahead }
+
+func (c *Cluster) ClockOffset() (time.Duration, bool) { return c.clockOffset() }
+
 // TrustCopies has this node, while it leads, grant to a copy of a directory
 // whose original is up.
 func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }

@@ -9,9 +9,8 @@ import (
 
 func TestNodesStartedInAnyOrderFoundOneCluster(t *testing.T) {
 	for _, size := range []struct{ nodes, expect int }{{3, 3}, {5, 3}, {5, 5}} {
-		for seed := range uint64(6) {
+		for seed := range uint64(4) {
 			t.Run(fmt.Sprintf("%d nodes expect %d seed %d", size.nodes, size.expect, seed), func(t *testing.T) {
-				t.Parallel()
 				inWorld(t, func(t *testing.T, w *world) {
 					rnd := rand.New(rand.NewPCG(seed, 1))
 					plans := w.plans(size.nodes, size.expect)

@@ -85,6 +85,16 @@ func (r *reads) wait(ctx context.Context) bool {
 	}
 }
 
+// begin returns the read that is to begin: who comes from here on waits for the
+// one after.
+func (r *reads) begin() *read {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.next
+	r.next = nil
+	return n
+}
+
 // serveReads reads whenever somebody waits, until ctx is done.
 func (c *Cluster) serveReads(ctx context.Context) error {
 	for {
@@ -93,10 +103,7 @@ func (c *Cluster) serveReads(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		c.reads.mu.Lock()
-		n := c.reads.next
-		c.reads.next = nil // who comes from here on waits for the one after
-		c.reads.mu.Unlock()
+		n := c.reads.begin()
 		limit, cancel := context.WithTimeout(ctx, askTimeout)
 		n.err = c.confirmView(limit)
 		cancel()

@@ -41,10 +41,11 @@ type world struct {
 	lives  []*life
 }
 
-// inWorld runs f in a bubble. It ends the nodes that f leaves running; the
+// inWorld runs f in a bubble, beside other tests. It ends the nodes that f leaves running; the
 // minute after is for what memberlist does not wait for.
 func inWorld(t *testing.T, f func(*testing.T, *world)) {
 	t.Helper()
+	t.Parallel()
 	home := newHome(t) // cleaned up outside of the bubble
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{Network: porttest.New(), t: t, origin: time.Now(), home: home}
@@ -112,7 +113,6 @@ type plan struct {
 	join   []int // hosts
 	expect int
 	dir    string // empty: in memory
-	change func(*cluster.Config)
 }
 
 func hostAddr(i int) netip.AddrPort {
@@ -166,6 +166,19 @@ func members(lives []*life) (all []*member) {
 	return all
 }
 
+// config is what p says.
+func (w *world) config(p plan) cluster.Config {
+	cfg := cluster.Config{
+		NodeName: p.name, Address: p.addr(), Expect: p.expect, Dir: p.dir,
+		Owner: &inbox{}, OutcomeOf: func(error) mesh.Outcome { return mesh.OutcomeGone },
+		Network: w.Host(p.addr().Addr()), Now: w.now, Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, host := range p.join {
+		cfg.Join = append(cfg.Join, hostAddr(host).String())
+	}
+	return cfg
+}
+
 // start begins a life and asks for its number.
 func (w *world) start(p plan) *life {
 	w.t.Helper()
@@ -173,18 +186,9 @@ func (w *world) start(p plan) *life {
 		member: &member{name: p.name, inbox: &inbox{}},
 		w:      w, plan: p, plug: &plug{}, log: &logBuffer{}, granted: make(chan struct{}), ended: make(chan struct{}),
 	}
-	cfg := cluster.Config{
-		NodeName: p.name, Address: p.addr(), Expect: p.expect, Dir: p.dir,
-		Owner: n.inbox, OutcomeOf: func(error) mesh.Outcome { return mesh.OutcomeGone },
-		Network: n.plug.into(w.Host(p.addr().Addr())), Now: w.now,
-		Logger: slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}
-	for _, host := range p.join {
-		cfg.Join = append(cfg.Join, hostAddr(host).String())
-	}
-	if p.change != nil {
-		p.change(&cfg)
-	}
+	cfg := w.config(p)
+	cfg.Owner, cfg.Network = n.inbox, n.plug.into(cfg.Network)
+	cfg.Logger = slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c, err := cluster.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
