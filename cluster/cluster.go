@@ -32,6 +32,7 @@ type Cluster struct {
 
 	views sync.Mutex           // held while seen is replaced
 	seen  atomic.Pointer[view] // the newest
+	look  chan struct{}        // a token: a newer one is wanted soon; never closed
 
 	asking  asking        // of Grant
 	leaving atomic.Bool   // Run ends in order: an ended life is no surprise
@@ -58,7 +59,10 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := &Cluster{cfg: cfg, boot: boot, port: p, notice: newNotice(), reads: newReads(), ended: make(chan struct{})}
+	c := &Cluster{
+		cfg: cfg, boot: boot, port: p, notice: newNotice(), reads: newReads(),
+		look: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 	c.dir = newDirectory(func(boot idspace.BootID) *Peer { return &Peer{mesh: c.mesh, boot: boot} })
 	if err := c.takeSeat(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)

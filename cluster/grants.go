@@ -125,6 +125,7 @@ func (c *Cluster) granted(g consensus.Granted) {
 		m.Number, m.State = g.Number, gossip.StateReady
 	})
 	c.mesh.Announce()
+	c.lookSoon()
 }
 
 // askGrant asks this server if it leads, else each member that may know, one

@@ -13,9 +13,8 @@ import (
 // A node that no leader feeds asks a voter for the live numbers: so often, and
 // after failures less and less often.
 const (
-	viewEvery   = time.Second
-	viewSeldom  = 15 * time.Second
-	viewTimeout = askTimeout
+	viewEvery  = time.Second
+	viewSeldom = 15 * time.Second
 )
 
 // A view is what is known of the numbers at one moment: the last granted, and
@@ -89,9 +88,11 @@ func (c *Cluster) watchViews(ctx context.Context) error {
 		if role := c.role(); role != c.notice.role() {
 			c.announce(func(m *gossip.Meta) { m.Role = role })
 		}
-		tick := time.NewTimer(max(time.Until(due), viewEvery/10))
+		tick := time.NewTimer(time.Until(due))
 		select {
 		case <-changed:
+		case <-c.look:
+			due = time.Now()
 		case <-tick.C:
 			if wait = min(2*wait, viewSeldom); c.fed() || c.askView(ctx) == nil {
 				wait = viewEvery
@@ -102,6 +103,14 @@ func (c *Cluster) watchViews(ctx context.Context) error {
 		tick.Stop()
 	}
 	return nil
+}
+
+// lookSoon has the view refreshed now rather than in its turn.
+func (c *Cluster) lookSoon() {
+	select {
+	case c.look <- struct{}{}:
+	default:
+	}
 }
 
 // fed reports whether a leader tells this server what it commits.
@@ -142,6 +151,8 @@ func (c *Cluster) publish(v *view) {
 
 // askView asks a voter for the live numbers, as far as it has them.
 func (c *Cluster) askView(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	known := c.view()
 	return c.askLeader(ctx, idspace.ServerID{}, mesh.RequestConfirm, knownRequest(known), func(b []byte) error {
 		v, err := decodeNumbers(b, known)

@@ -45,7 +45,7 @@ func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Req
 	case mesh.RequestEndLife:
 		return r.endLife(ctx, peer, body)
 	case mesh.RequestJoin:
-		return nil, r.remove(ctx, body)
+		return nil, r.remove(ctx, peer, body)
 	case mesh.RequestDescribe: // the mesh's own
 		return nil, mesh.ErrUnknownRequest
 	default:
@@ -159,11 +159,13 @@ func decodeNumbers(b []byte, known *view) (*view, error) {
 	return v, nil
 }
 
-func (r requests) remove(ctx context.Context, body []byte) error {
-	if len(body) != 16 {
+// remove takes the server of a member out, at its own request.
+func (r requests) remove(ctx context.Context, peer idspace.BootID, body []byte) error {
+	m, ok := r.c.dir.member(peer)
+	if !ok || !bytes.Equal(body, m.Meta.Server[:]) {
 		return errBadRequest
 	}
-	return r.c.seat().server.Remove(ctx, idspace.ServerID(body))
+	return r.c.seat().server.Remove(ctx, m.Meta.Server)
 }
 
 func appendProposal(out []byte, p consensus.Proposal) []byte {

@@ -85,7 +85,7 @@ func TestNodeThatLeftInOrderIsGone(t *testing.T) {
 
 func TestVoterThatLostItsDirectoryComesBackAsAnother(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		lives := w.startAll(w.plans(3, 3))
+		lives := w.startAll(calmly(w.plans(3, 3)))
 		lost := lives[2]
 		server := lost.server()
 		lost.kill()
@@ -103,6 +103,32 @@ func TestVoterThatLostItsDirectoryComesBackAsAnother(t *testing.T) {
 				t.Errorf("%s locates a life that was lost: %v, want %v", n.name, err, mesh.ErrUnreachable)
 			}
 		}
+	})
+}
+
+func TestVoterThatWasReplacedComesBackQuietly(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		lives := w.startAll(calmly(w.plans(4, 3)))
+		<-time.After(time.Minute)
+		slices.SortFunc(lives, func(a, b *life) int { return len(b.State().Voters) - len(a.State().Voters) })
+		away := lives[0] // a voter, perhaps the leader
+		away.kill()
+		w.await("another voter in its place", func() bool {
+			voters := lives[1].State().Voters
+			return len(voters) == 3 && !slices.Contains(voters, away.server())
+		}, 10*time.Minute)
+		before := lives[1].State()
+		lives[0] = w.start(away.plan)
+		w.awaitNumbers(lives[0])
+		requireLater(t, lives[0], away)
+		<-time.After(time.Minute)
+		if after := lives[1].State(); after.Term != before.Term || after.Leader != before.Leader {
+			t.Errorf("term %d led by %v, want %d led by %v as before", after.Term, after.Leader, before.Term, before.Leader)
+		}
+		for _, n := range lives {
+			awaitLocate(t, n.member, away.number, mesh.ErrGone)
+		}
+		sendAllToAll(t, members(lives)...)
 	})
 }
 

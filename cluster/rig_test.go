@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"flamingo/cluster"
+	"flamingo/cluster/gossip"
 	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/cluster/port/porttest"
@@ -113,6 +114,9 @@ type plan struct {
 	join   []int // hosts
 	expect int
 	dir    string // empty: in memory
+
+	// calm has leaders and members speak seldom, so that minutes cost little.
+	calm bool
 }
 
 func hostAddr(i int) netip.AddrPort {
@@ -128,6 +132,14 @@ func hosts(from, to int) (ips []netip.Addr) {
 }
 
 func (p plan) addr() netip.AddrPort { return hostAddr(p.host) }
+
+// calmly has all of them be calm.
+func calmly(plans []plan) []plan {
+	for i := range plans {
+		plans[i].calm = true
+	}
+	return plans
+}
 
 func (p plan) with(change func(*plan)) plan {
 	change(&p)
@@ -172,6 +184,10 @@ func (w *world) config(p plan) cluster.Config {
 		NodeName: p.name, Address: p.addr(), Expect: p.expect, Dir: p.dir,
 		Owner: &inbox{}, OutcomeOf: func(error) mesh.Outcome { return mesh.OutcomeGone },
 		Network: w.Host(p.addr().Addr()), Now: w.now, Logger: slog.New(slog.DiscardHandler),
+	}
+	if p.calm {
+		cfg.Election, cfg.Timing = 10*time.Second, gossip.LAN()
+		cfg.Timing.Gossip, cfg.Timing.Probe = time.Second, 5*time.Second
 	}
 	for _, host := range p.join {
 		cfg.Join = append(cfg.Join, hostAddr(host).String())

@@ -112,5 +112,6 @@ func (c *Cluster) changeSeat(old *seat, why error) error {
 	c.cfg.Logger.Warn("the identity in the data directory is used up: set aside, begun anew as another server",
 		"dir", c.cfg.Dir, "before", before, "now", now, "why", why)
 	c.announce(func(m *gossip.Meta) { m.Server, m.Role = now, gossip.RoleOutside })
+	c.lookSoon()
 	return nil
 }
