@@ -19,12 +19,15 @@ import (
 // A demoClient is a client of the demonstration: a plain TCP socket, and the
 // framing of the listener it connected to.
 type demoClient struct {
-	conn  net.Conn
-	codec framing.Codec
-	id    node.ID // as the node has told it
-	in    []byte  // received and not yet decoded
+	conn   *net.TCPConn
+	codec  framing.Codec
+	id     node.ID     // as the node has told it
+	in     []byte      // received and not yet decoded
+	forget func() bool // the context that ends what waits
 }
 
+// dialDemo connects a client. When ctx is done, everything that waits for the
+// client or its node fails.
 func dialDemo(ctx context.Context, addr net.Addr, framingName string) (*demoClient, error) {
 	codec, err := framing.Parse(framingName, nil)
 	if err != nil {
@@ -35,12 +38,13 @@ func dialDemo(ctx context.Context, addr net.Addr, framingName string) (*demoClie
 	if err != nil {
 		return nil, err
 	}
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &demoClient{conn: conn, codec: codec}, nil
+	forget := context.AfterFunc(ctx, func() { conn.Close() })
+	return &demoClient{conn: conn.(*net.TCPConn), codec: codec, forget: forget}, nil
+}
+
+func (c *demoClient) close() {
+	c.forget()
+	c.conn.Close()
 }
 
 func (c *demoClient) send(msg string) error {
@@ -101,8 +105,6 @@ func (c *demoClient) readGreeting() error {
 	return err
 }
 
-func (c *demoClient) closeWrite() error { return c.conn.(*net.TCPConn).CloseWrite() }
-
 // exchange sends n messages one after the other, each when the one before came
 // back, and returns how long each took.
 func (c *demoClient) exchange(n int) ([]time.Duration, error) {
@@ -116,6 +118,13 @@ func (c *demoClient) exchange(n int) ([]time.Duration, error) {
 		latencies = append(latencies, time.Since(start))
 	}
 	return latencies, nil
+}
+
+// talk has the client echo with its own node, and get a message from another.
+func (c *demoClient) talk(ctx context.Context, from *demoNode) error {
+	return errors.Join(
+		c.send("a word"), c.expect("a word"),
+		from.Send(ctx, c.id, []byte("a word from "+from.name)), c.expect("a word from "+from.name))
 }
 
 // everyClient does something with all clients at the same time and returns

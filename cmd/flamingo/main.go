@@ -1,5 +1,5 @@
 // Command flamingo is the fabric as one binary: today a demonstration of a
-// stand-alone node.
+// cluster.
 package main
 
 import (
@@ -27,11 +27,12 @@ var errUsage = errors.New("wrong use")
 // commands is the command line: its fields are the commands, and their fields
 // the flags.
 type commands struct {
-	Demo demoCommand `cmd:"" help:"A tour of a few seconds: one node in this process, 300 real clients, checked line by line."`
+	Demo demoCommand `cmd:"" help:"A tour of a few seconds: three nodes in this process, 300 real clients, checked line by line."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(exitCode(err, os.Stderr))

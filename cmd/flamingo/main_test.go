@@ -4,11 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"os"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func TestDemoTicksEveryLine(t *testing.T) {
+	leavesNothingBehind(t)
 	var out, talk bytes.Buffer
 	if err := run(t.Context(), []string{"demo"}, &out, &talk); err != nil {
 		t.Fatalf("demo: %v\n%s", err, &out)
@@ -19,26 +26,84 @@ func TestDemoTicksEveryLine(t *testing.T) {
 	if strings.Contains(out.String(), "✗") {
 		t.Errorf("a line does not hold:\n%s", &out)
 	}
+	if talk.Len() > 0 {
+		t.Errorf("the demo talks on standard error:\n%s", &talk)
+	}
 }
 
 func TestDemoFailsWithALineThatDoesNotHold(t *testing.T) {
+	leavesNothingBehind(t)
 	var out bytes.Buffer
 	broken := errors.New("broken on purpose")
 	d := &demo{out: &out}
-	if err := d.step(t.Context(), func(context.Context) (string, error) { return "", broken }); !errors.Is(err, broken) {
-		t.Errorf("step returns %v, want %v", err, broken)
+	err := d.run(t.Context(), []demoStep{
+		d.form,
+		func(context.Context) (string, error) { return "", broken },
+		d.connect,
+	})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "1 of 3 lines hold") {
+		t.Errorf("the demo returns %v, want %v after 1 of 3", err, broken)
 	}
-	if got := out.String(); !strings.Contains(got, "✗ broken on purpose") || strings.Contains(got, "✓") {
-		t.Errorf("the broken line reads %q", got)
+	if got := out.String(); !strings.Contains(got, "✗ broken on purpose") || strings.Count(got, "✓") != 1 {
+		t.Errorf("one line holds and one is broken, and the demo says\n%s", got)
 	}
 }
 
-func TestDemoStopsWhenItsContextIsDone(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := run(ctx, []string{"demo"}, new(bytes.Buffer), new(bytes.Buffer)); err == nil {
-		t.Error("a cancelled demo succeeds")
+func TestDemoCleansUpWhenItsContextIsDone(t *testing.T) {
+	for name, ticks := range map[string]int{
+		"before":             -1,
+		"while it forms":     0,
+		"with clients":       2,
+		"with a node closed": 13,
+	} {
+		t.Run(name, func(t *testing.T) {
+			leavesNothingBehind(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if ticks < 0 {
+				cancel()
+			}
+			out := &tickCounter{at: ticks, reached: cancel}
+			if err := run(ctx, []string{"demo"}, out, io.Discard); !errors.Is(err, context.Canceled) {
+				t.Errorf("the demo returns %v, want %v\n%s", err, context.Canceled, &out.seen)
+			}
+			if got := out.seen.String(); strings.Count(got, "✓") != max(ticks, 0) || strings.Count(got, "✗") != 1 {
+				t.Errorf("want %d lines ticked and the next one crossed out:\n%s", max(ticks, 0), got)
+			}
+		})
 	}
+}
+
+// A tickCounter keeps what is written, and calls reached once a number of lines
+// is ticked.
+type tickCounter struct {
+	at      int
+	reached func()
+	seen    bytes.Buffer
+}
+
+func (c *tickCounter) Write(p []byte) (int, error) {
+	defer func() {
+		if strings.Count(c.seen.String(), "✓") == c.at {
+			c.reached()
+		}
+	}()
+	return c.seen.Write(p)
+}
+
+// leavesNothingBehind gives the test a directory for temporary files, which has
+// to be empty at its end.
+func leavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} { // by system
+		t.Setenv(name, dir)
+	}
+	t.Cleanup(func() {
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) > 0 {
+			t.Errorf("left behind in the directory for temporary files: %v, %v", left, err)
+		}
+	})
 }
 
 func TestExitCodes(t *testing.T) {
