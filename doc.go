@@ -10,7 +10,10 @@
 //	}
 //
 // An id is 64 bits that name one connection forever; SendData and SendClose
-// take any id at any time and answer at once whether the connection is there.
+// take any id at any time and say what becomes of it.
+//
+// Nodes with Opts.Join or Opts.Expect form a cluster, in which each node sends
+// to the connections of all; see the second example.
 //
 // Package node holds the contract of every method; package framing the ways to
 // cut a stream into messages; package idspace the layout and the encodings of

@@ -7,13 +7,27 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"flamingo"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain checks that no goroutine is left.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+
+// patient gives goroutines some seconds to end: for as long as that, gossip may
+// wait for the answer to a last question when its node is closed.
+type patient struct{ *testing.M }
+
+func (p patient) Run() int {
+	code := p.M.Run()
+	end := time.Now().Add(20 * time.Second)
+	for goleak.Find() != nil && time.Now().Before(end) { // it waits a while itself
+	}
+	return code
+}
 
 func quiet() flamingo.Opts {
 	return flamingo.Opts{
