@@ -13,7 +13,8 @@
 #   scripts/bench-mesh.sh [ROUNDS [SECONDS]] [FLAG...]   default 3 rounds of 2 s
 #
 # Flags are those of `meshbench drive`: -pin=false lets every process use every
-# core, -load NAME takes only some loads, -profile DIR writes profiles instead.
+# core, -load NAME takes only some loads, -profile DIR writes profiles instead,
+# -against PROGRAM compares with meshbench built from another commit, alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

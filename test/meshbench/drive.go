@@ -37,7 +37,9 @@ func runDriver(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&dr.only, "load", "", "only the loads whose name contains this")
 	flags.StringVar(&dr.profile, "profile", "", "folder for processor profiles of Flamingo, in place of figures")
 	pin := flags.Bool("pin", true, "sender on core 0; owner and clients on core 1")
-	nats := flags.String("nats", "", "the program natsmesh; empty: without NATS")
+	var more others
+	flags.StringVar(&more.nats, "nats", "", "the program natsmesh; empty: without NATS")
+	flags.StringVar(&more.build, "against", "", "meshbench of another commit, to compare with alone")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func runDriver(ctx context.Context, args []string) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	defer dr.stop()
-	if err := dr.start(ctx, dir, *nats); err != nil {
+	if err := dr.start(ctx, dir, more); err != nil {
 		return err
 	}
 	if dr.profile != "" {
@@ -66,43 +68,52 @@ func runDriver(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
+// others are programs that run further designs.
+type others struct{ nats, build string }
+
 // plans lists the designs; the first is what the others are compared with.
-func (dr *driver) plans(nats string) []plan {
-	link := func(more ...string) func(between, _ string) []string {
-		return func(between, _ string) []string {
-			return append([]string{dr.self, "link", "-between", between}, more...)
-		}
+func (dr *driver) plans(more others) []plan {
+	all := []plan{nodes("flamingo", dr.self)}
+	if more.build != "" {
+		return append(all, nodes("against", more.build))
 	}
-	all := []plan{{
-		name:   "flamingo",
-		owner:  func(a, _ string) []string { return []string{dr.self, "node", "-between", a} },
-		sender: func(a, b string) []string { return []string{dr.self, "node", "-between", b, "-join", a} },
-	}}
-	if dr.profile == "" {
-		all = append(
-			all,
-			plan{name: "write each", owner: link(), sender: link()},
-			plan{name: "batched", owner: link("-batched"), sender: link("-batched")},
-		)
+	if dr.profile != "" {
+		return all
 	}
-	if nats != "" {
+	all = append(all, links("write each", dr.self), links("batched", dr.self, "-batched"))
+	if more.nats != "" {
 		all = append(all, plan{
 			name:   "nats",
-			owner:  func(between, _ string) []string { return []string{nats, "-route", between} },
-			sender: func(between, _ string) []string { return []string{nats, "-join", between} },
+			owner:  func(between, _ string) []string { return []string{more.nats, "-route", between} },
+			sender: func(between, _ string) []string { return []string{more.nats, "-join", between} },
 		})
 	}
 	return all
 }
 
-func (dr *driver) start(ctx context.Context, dir, nats string) error {
-	for i, p := range dr.plans(nats) {
+func nodes(name, program string) plan {
+	return plan{
+		name:   name,
+		owner:  func(a, _ string) []string { return []string{program, "node", "-between", a} },
+		sender: func(a, b string) []string { return []string{program, "node", "-between", b, "-join", a} },
+	}
+}
+
+func links(name, program string, more ...string) plan {
+	args := func(between, _ string) []string {
+		return append([]string{program, "link", "-between", between}, more...)
+	}
+	return plan{name: name, owner: args, sender: args}
+}
+
+func (dr *driver) start(ctx context.Context, dir string, more others) error {
+	for i, p := range dr.plans(more) {
 		d, err := p.start(ctx, dr.self, dir, dr.cpus)
 		if err != nil {
 			return err
 		}
 		dr.designs = append(dr.designs, d)
-		if i > 0 {
+		if i > 0 || more.build != "" {
 			continue
 		}
 		local, err := d.atOwner(ctx, "local")
