@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"flamingo/cluster"
@@ -78,6 +79,7 @@ type member struct {
 	logger  *slog.Logger
 	stop    context.CancelFunc // nil until it runs
 	ended   chan struct{}      // closed when the cluster does not run any more
+	over    atomic.Bool        // the same, for the way of every send
 	err     error              // how it ended; set before ended is closed
 }
 
@@ -113,13 +115,13 @@ func clusterFault(err error) error {
 // run opens the port between nodes and takes part in the cluster, until Close.
 func (m *member) run(ctx context.Context) error {
 	if err := m.cluster.Listen(ctx); err != nil {
-		close(m.ended)
+		m.end()
 		return clusterFault(err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
 	go func() {
-		defer close(m.ended)
+		defer m.end()
 		m.err = m.cluster.Run(life)
 		if life.Err() == nil {
 			m.logger.Error("cluster left; only clients of this node can be reached from here, and they from no other node",
@@ -127,6 +129,11 @@ func (m *member) run(ctx context.Context) error {
 		}
 	}()
 	return nil
+}
+
+func (m *member) end() {
+	m.over.Store(true)
+	close(m.ended)
 }
 
 // Grant implements granter.
@@ -161,10 +168,8 @@ func (m *member) Close() error {
 // route returns who carries to the connections of a number that is not this
 // node's own, as far as this node knows.
 func (m *member) route(ctx context.Context, n NodeNumber, local carrier) (carrier, error) {
-	select {
-	case <-m.ended:
+	if m.over.Load() {
 		return nil, ErrUnreachable
-	default:
 	}
 	peer, err := m.cluster.Locate(ctx, n)
 	switch {
