@@ -2,9 +2,12 @@
 # The checks that take longer than a review may wait: an hour and more. The
 # steps, all or those named:
 #
-#   fuzz   every fuzz target, 1,000,000 inputs each
-#   race   all tests under the race detector, 20 times
-#   cross  the other systems and processors the code should compile for
+#   fuzz    every fuzz target, 1,000,000 inputs each
+#   race    all tests under the race detector, 20 times
+#   cross   the other systems and processors the code should compile for
+#   lives   50 restarts of nodes that keep their directory, and 50 without it
+#   chaos   nodes of a cluster under traffic, killed for 10 minutes
+#   quorum  10 minutes of traffic without a majority of the voters
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -25,8 +28,20 @@ step_cross() {
   done
 }
 
+step_lives() {
+  FLAMINGO_TEST_LONG=1 go test ./test -run '^TestNoLifeIsTakenForAnother$' -count=1 -v -timeout 60m
+}
+
+step_chaos() {
+  FLAMINGO_TEST_CHAOS=10m go test ./test -run '^TestChaosLosesNothingInSilence$' -count=1 -v -timeout 30m
+}
+
+step_quorum() {
+  scripts/no-quorum.sh 10
+}
+
 if [[ $# -eq 0 ]]; then
-  set -- cross race fuzz
+  set -- cross lives chaos quorum race fuzz
 fi
 must_know "$@"
 run_steps "$@"
