@@ -10,14 +10,14 @@ import (
 	"flamingo/node"
 )
 
-// chaosVariable says how long nodes are killed, in place of twelve seconds.
+// chaosVariable says how long nodes are killed, in place of eight seconds.
 const chaosVariable = "FLAMINGO_TEST_CHAOS"
 
 // TestChaosLosesNothingInSilence has three nodes send to each other's clients while
 // one after another is killed and started again, sometimes two at a time.
 func TestChaosLosesNothingInSilence(t *testing.T) {
 	t.Parallel()
-	duration := 12 * time.Second
+	duration := 8 * time.Second
 	if text := os.Getenv(chaosVariable); text != "" {
 		var err error
 		if duration, err = time.ParseDuration(text); err != nil {
@@ -38,12 +38,12 @@ func TestChaosLosesNothingInSilence(t *testing.T) {
 	kills := 0
 	for begin := time.Now(); time.Since(begin) < duration; {
 		victims := dice.Perm(nodes)[:1+dice.IntN(5)/4] // two of three now and then
-		pause(1500 * time.Millisecond)
+		pause(time.Second)
 		for _, v := range victims {
 			f.members[v].kill()
 			kills++
 		}
-		pause(time.Second)
+		pause(time.Second / 2)
 		for _, v := range victims {
 			f.members[v].start()
 		}

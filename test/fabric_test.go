@@ -277,13 +277,13 @@ func (m *member) one(do verb, id node.ID, text string) string {
 }
 
 // sees reports whether the member sees all others under their numbers, with a link
-// to each.
+// to each that is up, or at rest until somebody has something to send.
 func (m *member) sees(others []*member) bool {
 	m.t.Helper()
 	seen := m.ask(order{Do: doNodes}).Nodes
 	return !slices.ContainsFunc(others, func(o *member) bool {
 		return !slices.ContainsFunc(seen, func(n seenNode) bool {
-			return n.Number == o.number && (n.Self || n.Link == "up")
+			return n.Number == o.number && (n.Self || n.Link == "up" || n.Link == "idle")
 		})
 	})
 }
