@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,6 +186,8 @@ func (m *member) awaitOpen() {
 	case <-m.ended:
 		m.t.Fatalf("%s ended before it was open", m.opts.Name)
 	case <-time.After(patience):
+		_ = m.cmd.Process.Signal(syscall.SIGQUIT) // what it does goes into the log, where there is such a signal
+		<-time.After(time.Second)
 		m.t.Fatalf("waited %v for %s to be open", patience, m.opts.Name)
 	}
 }
