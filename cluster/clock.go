@@ -19,7 +19,7 @@ func (c *Cluster) clockOffset() (time.Duration, bool) {
 			continue
 		}
 		if boot, ok := c.dir.bootOf(server); ok {
-			if d, ok := c.mesh.ClockOffset(boot); ok {
+			if d, ok := c.clocks(boot); ok {
 				ahead = append(ahead, d)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"flamingo/cluster/consensus"
 	"flamingo/cluster/gossip"
@@ -26,6 +27,10 @@ type Cluster struct {
 	dir    *directory
 	notice notice
 	reads  reads
+
+	// clocks says how far the clock of another node is ahead of this one's: the
+	// mesh's, unless a test knows better.
+	clocks func(peer idspace.BootID) (ahead time.Duration, known bool)
 
 	seats atomic.Pointer[seat]              // the one taken
 	known atomic.Pointer[idspace.ClusterID] // nil while blank
@@ -71,6 +76,7 @@ func New(cfg Config) (*Cluster, error) {
 		c.seat().store.Close()
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
+	c.clocks = c.mesh.ClockOffset
 	return c, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,12 +109,7 @@ func (c *Cluster) tryGrant(ctx context.Context) (consensus.Granted, error) {
 }
 
 func contains(all []grantee, g grantee) bool {
-	for _, other := range all {
-		if other == g {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, g)
 }
 
 // granted makes a number known.

@@ -135,9 +135,9 @@ type Config struct {
 	// means DefaultReconnectTimeout.
 	ReconnectTimeout time.Duration
 
-	// UnreachableAfter is how long a stream may be wanted and not come about
-	// before sends, closes and requests are refused with ErrUnreachable. They
-	// are accepted again once a handshake succeeds; what was accepted before
+	// UnreachableAfter is how long attempts may fail before sends, closes and
+	// requests are refused with ErrUnreachable; an attempt that is under way
+	// has not failed, until HandshakeTimeout. They are accepted again once a handshake succeeds; what was accepted before
 	// waits on. Above ReconnectTimeout it changes nothing: what was given up is
 	// refused anyhow. Zero means DefaultUnreachableAfter.
 	UnreachableAfter time.Duration

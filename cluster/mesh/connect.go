@@ -18,9 +18,10 @@ const (
 	lastBackoff  = time.Second
 )
 
-// States of a contact. Every other value is when attempts began, by Mesh.clock.
+// States of a contact. Every other value is when the attempts began of which one
+// has failed, by Mesh.clock.
 const (
-	contactNone int64 = 0  // nothing was tried since the last stream
+	contactNone int64 = 0  // nothing has failed since the last stream
 	contactOpen int64 = -1 // its stream is up
 	contactLost int64 = -2 // given up, until a probe or another stream succeeds
 )
@@ -40,8 +41,8 @@ func newContact(l *link, greet func(*hello)) *contact {
 	return &contact{link: l, greet: greet, again: make(chan struct{}, 1)}
 }
 
-// unreachable reports whether the stream has been wanted for UnreachableAfter
-// and not come about, or was given up.
+// unreachable reports whether attempts have failed, and for UnreachableAfter none
+// has succeeded, or the stream was given up.
 func (k *contact) unreachable() bool {
 	switch since := k.state.Load(); since {
 	case contactNone, contactOpen:
@@ -53,15 +54,17 @@ func (k *contact) unreachable() bool {
 	}
 }
 
-// begin notes since when attempts fail. A stream that is new to that takes over
-// from the control stream, which is wanted whenever another one is.
+// begin takes over what the control stream, which is wanted whenever another one
+// is, knows of attempts that fail.
 func (k *contact) begin() {
-	since := k.link.control.contact.state.Load()
-	if since == contactNone || since == contactOpen {
-		since = k.link.mesh.clock()
+	if since := k.link.control.contact.state.Load(); since != contactOpen {
+		k.state.CompareAndSwap(contactNone, since)
 	}
-	k.state.CompareAndSwap(contactNone, since)
 }
+
+// failed notes that an attempt has failed, of those that began at since. One
+// that is under way says nothing yet: on a busy machine a handshake takes long.
+func (k *contact) failed(since int64) { k.state.CompareAndSwap(contactNone, since) }
 
 // ended notes that the stream is over.
 func (k *contact) ended() { k.state.CompareAndSwap(contactOpen, contactNone) }
@@ -113,6 +116,7 @@ func (k *contact) connect(ctx context.Context) (net.Conn, error) {
 			k.link.opened(k, failed)
 			return c, nil
 		}
+		k.failed(begun)
 		var refused *RefusedError
 		hopeless := errors.As(err, &refused) && refused.Refusal.hopeless()
 		if hopeless || m.clock()-begun >= int64(m.cfg.ReconnectTimeout) {

@@ -103,12 +103,15 @@ func TestOutageRefusesWhatIsNew(t *testing.T) {
 }
 
 func TestEveryVerbIsRefusedWhileUnreachable(t *testing.T) {
-	for name, dial := range map[string]func() error{
-		"refused": func() error { return errNoRoute },
-		"silent": func() error { // as behind a firewall that drops
-			<-time.After(4 * time.Second)
+	for name, tc := range map[string]struct {
+		dial func() error
+		wait time.Duration
+	}{
+		"refused": {func() error { return errNoRoute }, time.Second},
+		"silent": {func() error { // as behind a firewall that drops
+			<-time.After(3 * time.Second)
 			return errNoRoute
-		},
+		}, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var open atomic.Bool
@@ -118,13 +121,13 @@ func TestEveryVerbIsRefusedWhileUnreachable(t *testing.T) {
 					if open.Load() {
 						return nil
 					}
-					return dial()
+					return tc.dial()
 				}
 			}, func(t *testing.T, a, b *node) {
 				if err := a.SendData(b.boot, idOf(2, 1), []byte("queued")); err != nil {
 					t.Fatal(err)
 				}
-				after(time.Second)
+				after(tc.wait)
 				begun := time.Now()
 				for verb, err := range everyVerb(a, b) {
 					if !errors.Is(err, mesh.ErrUnreachable) {

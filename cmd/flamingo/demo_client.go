@@ -137,7 +137,19 @@ func everyClient(clients []*demoClient, do func(*demoClient) ([]time.Duration, e
 		wg.Go(func() { all[i], errs[i] = do(c) })
 	}
 	wg.Wait()
-	return slices.Concat(all...), errors.Join(errs...)
+	return slices.Concat(all...), firstOf(errs)
+}
+
+// firstOf returns the first error, and how many there are beside it.
+func firstOf(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	return fmt.Errorf("%w; and %d more", errs[0], len(errs)-1)
 }
 
 func percentiles(d []time.Duration) (p50, p99 time.Duration) {

@@ -77,7 +77,10 @@ func (d *demo) sendAcross(context.Context) (string, error) {
 			for k := range each {
 				for _, c := range d.clientsBeside(from) {
 					if err := from.SendData(c.id, fmt.Appendf(nil, "%s %d", from.name, k)); err != nil {
-						return err
+						for _, c := range d.clients() {
+							c.close() // or they wait for their messages
+						}
+						return fmt.Errorf("%s: %w", from.name, err)
 					}
 				}
 			}
