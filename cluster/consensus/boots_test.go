@@ -347,6 +347,42 @@ func TestLeaderWhoseDiskHangsGivesUp(t *testing.T) {
 	})
 }
 
+func TestLeaderThatHandsOverIsNotTakenForStalled(t *testing.T) {
+	dirs := threeDirs(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stopAll()
+		var stores []*consensus.Store
+		for _, dir := range dirs {
+			stores = append(stores, openStore(t, dir))
+		}
+		w.found(stores...)
+		var nodes []*node
+		for _, st := range stores {
+			nodes = append(nodes, w.start(st, presentClock, func(c *consensus.Config) {
+				c.HeartbeatTimeout, c.ElectionTimeout, c.LeaseTimeout = 20*time.Second, 20*time.Second, 20*time.Second
+				c.WatchdogEvery, c.WatchdogTimeout = time.Second, time.Minute
+			}).run())
+		}
+		lead := leader(t, nodes...)
+		synctest.Wait()
+		// Whoever is told to take over accepts that, and cannot save its vote.
+		hang := make(chan struct{})
+		for _, n := range nodes {
+			if n != lead {
+				n.store.BeforeCommit(func() error { <-hang; return nil })
+			}
+		}
+		if err := lead.Leave(t.Context()); err == nil {
+			t.Error("a server took over that could not save its vote")
+		}
+		if err := lead.State().Err; err != nil {
+			t.Errorf("after an attempt to hand over: %v", err)
+		}
+		close(hang)
+	})
+}
+
 func TestStoreKeepsLogAndTermsOverAReopening(t *testing.T) {
 	dir := t.TempDir()
 	st := openStore(t, dir)

@@ -20,6 +20,8 @@ func (t *term) watchdog(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil, err != nil && t.lost():
 			return
+		case errors.Is(err, raft.ErrLeadershipTransferInProgress):
+			// Somebody hands over already. Whether that helps, the next beat says.
 		case err != nil:
 			t.s.log.Warn("leader does not commit, handing over", "error", err)
 			if err := t.handOver(ctx); err != nil && ctx.Err() == nil && !t.lost() {
