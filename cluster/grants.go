@@ -87,7 +87,8 @@ func (c *Cluster) tryGrant(ctx context.Context) (consensus.Granted, error) {
 	s := c.seat()
 	as := &c.asking.servers
 	id := s.store.Identity()
-	if own := (grantee{id.Server, id.Start}); len(*as) == 0 || c.asking.ordinal.Load() == 0 && !contains(*as, own) {
+	own := grantee{id.Server, id.Start}
+	if len(*as) == 0 || c.asking.ordinal.Load() == 0 && !slices.Contains(*as, own) {
 		*as = append(*as, own)
 	}
 	who := (*as)[len(*as)-1]
@@ -98,7 +99,7 @@ func (c *Cluster) tryGrant(ctx context.Context) (consensus.Granted, error) {
 	case err == nil:
 		c.asking.ordinal.Store(q.ordinal)
 		c.granted(g)
-	case errors.Is(err, idspace.ErrStaleStart):
+	case errors.Is(err, idspace.ErrStaleStart) && who == own:
 		s.giveUp(fmt.Errorf("%w: %w", consensus.ErrSuperseded, err))
 	case errors.Is(err, idspace.ErrServerChanged) && len(*as) > 1:
 		*as = append((*as)[len(*as)-1:], (*as)[:len(*as)-1]...) // the next in turn
@@ -106,10 +107,6 @@ func (c *Cluster) tryGrant(ctx context.Context) (consensus.Granted, error) {
 		err = fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return g, err
-}
-
-func contains(all []grantee, g grantee) bool {
-	return slices.Contains(all, g)
 }
 
 // granted makes a number known.

@@ -39,7 +39,7 @@ func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Req
 	case mesh.RequestRelease:
 		return r.release(body)
 	case mesh.RequestGrant:
-		return r.grant(ctx, body)
+		return r.grant(ctx, peer, body)
 	case mesh.RequestConfirm:
 		return r.confirm(ctx, body)
 	case mesh.RequestEndLife:
@@ -79,11 +79,14 @@ func (r requests) release(body []byte) ([]byte, error) {
 	return nil, err
 }
 
-func (r requests) grant(ctx context.Context, body []byte) ([]byte, error) {
+func (r requests) grant(ctx context.Context, peer idspace.BootID, body []byte) ([]byte, error) {
 	if len(body) != grantLen {
 		return nil, errBadRequest
 	}
 	q := decodeGrant(body)
+	if q.boot != peer {
+		return nil, errBadRequest
+	}
 	g, err := r.c.grantHere(ctx, q)
 	out := append(answerHead(err), g.Boot[:]...)
 	out = binary.BigEndian.AppendUint32(out, g.Ordinal)

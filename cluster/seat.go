@@ -78,11 +78,11 @@ func (c *Cluster) takePart(ctx context.Context) error {
 		if ctx.Err() != nil || err == nil {
 			return err
 		}
-		if !errors.Is(err, consensus.ErrSuperseded) && !errors.Is(err, consensus.ErrRemoved) {
-			c.cfg.Logger.Error("consensus has failed; sends and closes go on without it, new numbers do not", "err", err)
-			return err
+		if errors.Is(err, consensus.ErrSuperseded) || errors.Is(err, consensus.ErrRemoved) {
+			err = c.changeSeat(s, err)
 		}
-		if err := c.changeSeat(s, err); err != nil {
+		if err != nil {
+			c.cfg.Logger.Error("consensus has failed; everything else goes on without it", "err", err)
 			return err
 		}
 	}

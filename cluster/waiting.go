@@ -82,7 +82,11 @@ func (c *Cluster) waitsForNumber() string {
 	case len(members) == 0 && st.Leader.IsZero():
 		return fmt.Sprintf("a member of cluster %v, to which this node belongs, at %s; %s", c.cluster(), c.places(), c.sees(members))
 	}
-	return fmt.Sprintf("the leader of cluster %v to grant a number: %v; %s", c.cluster(), c.asking.last(), c.sees(members))
+	why := ""
+	if err := c.asking.last(); err != nil {
+		why = fmt.Sprintf(" (%v)", err)
+	}
+	return fmt.Sprintf("the leader of cluster %v to grant a number%s; %s", c.cluster(), why, c.sees(members))
 }
 
 func (c *Cluster) votersPresent(voters []idspace.ServerID, own idspace.ServerID) (n int) {
