@@ -131,21 +131,30 @@ func (c *Cluster) askOne(ctx context.Context, boot idspace.BootID, kind mesh.Req
 	return use(b[17:])
 }
 
-// nextToAsk is the leader, or a member of the cluster that was not asked:
-// voters first, which know who leads.
-func (c *Cluster) nextToAsk(leader idspace.ServerID, asked map[idspace.BootID]bool) (boot idspace.BootID, ok bool) {
+// nextToAsk is the leader, or a member of the cluster that was not asked: first
+// those that are reached at once, as gossip buries the dead only after a while,
+// and of these the voters, which know who leads.
+func (c *Cluster) nextToAsk(leader idspace.ServerID, asked map[idspace.BootID]bool) (next idspace.BootID, ok bool) {
 	if boot, ok := c.dir.bootOf(leader); ok && !leader.IsZero() && !asked[boot] && boot != c.boot {
 		return boot, true
 	}
+	best := -1
 	for _, m := range c.dir.others(c.boot) {
 		if asked[m.Boot] || m.Meta.Cluster.IsZero() {
 			continue
 		}
-		if boot, ok = m.Boot, true; m.Meta.Role == gossip.RoleVoter {
-			break
+		rank := 0
+		if c.mesh.Up(m.Boot) {
+			rank = 2
+		}
+		if m.Meta.Role == gossip.RoleVoter {
+			rank++
+		}
+		if rank > best {
+			best, next, ok = rank, m.Boot, true
 		}
 	}
-	return boot, ok
+	return next, ok
 }
 
 // askRemoval asks the leader to take this server out.

@@ -39,10 +39,11 @@ type Cluster struct {
 	seen  atomic.Pointer[view] // the newest
 	look  chan struct{}        // a token: a newer one is wanted soon; never closed
 
-	asking  asking        // of Grant
-	leaving atomic.Bool   // Run ends in order: an ended life is no surprise
-	ended   chan struct{} // closed when this life turns out to have been ended
-	endOnce sync.Once
+	asking    asking // of Grant
+	leaveOnce sync.Once
+	leaving   atomic.Bool   // Leave was called: an ended life is no surprise
+	ended     chan struct{} // closed when this life turns out to have been ended
+	endOnce   sync.Once
 
 	// trustCopies leaves out the question whether the earlier life of a
 	// directory is up. Tests set it, to see what the question is good for.

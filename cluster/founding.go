@@ -37,6 +37,7 @@ func (c *Cluster) join(ctx context.Context) error {
 				continue
 			}
 			c.announce(func(m *gossip.Meta) { m.Cluster = known })
+			c.reach(c.dir.others(c.boot)) // a link of a blank node does not last
 			return nil
 		}
 		if err := c.found(ctx, s); err != nil && ctx.Err() == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // endLife has the end of this life recorded, so that its ids answer gone. It
-// asks again until ctx is done.
+// asks again until ctx is done, or too few voters are there to record anything.
 func (c *Cluster) endLife(ctx context.Context) error {
 	if !c.asking.begun.Load() {
 		return nil
@@ -22,6 +22,9 @@ func (c *Cluster) endLife(ctx context.Context) error {
 		err = c.askLeader(ctx, leaderOf(err), mesh.RequestEndLife, c.boot[:], func([]byte) error { return nil })
 		if err == nil {
 			return nil
+		}
+		if voters := c.State().Voters; len(voters) > 0 && c.votersPresent(voters) <= len(voters)/2 {
+			return err
 		}
 		pause(ctx, askEvery)
 		if ctx.Err() != nil {

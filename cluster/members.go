@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"flamingo/cluster/gossip"
@@ -68,13 +69,23 @@ func (c *Cluster) watchMembers(ctx context.Context) error {
 			continue
 		}
 		c.dir.present(m)
-		if m.Boot != c.boot && !m.Meta.Cluster.IsZero() {
-			if err := c.mesh.Connect(m.Boot); err != nil && !errors.Is(err, mesh.ErrClosed) {
-				c.cfg.Logger.Debug("no link to a member", "member", m.Meta.Name, "err", err)
-			}
-		}
+		c.reach([]gossip.Member{m})
 	}
 	return nil
+}
+
+func notVoter(m gossip.Member) bool { return m.Meta.Role != gossip.RoleVoter }
+
+// reach opens the links to members of a cluster.
+func (c *Cluster) reach(members []gossip.Member) {
+	for _, m := range members {
+		if m.Boot == c.boot || m.Meta.Cluster.IsZero() {
+			continue
+		}
+		if err := c.mesh.Connect(m.Boot); err != nil && !errors.Is(err, mesh.ErrClosed) {
+			c.cfg.Logger.Debug("no link to a member", "member", m.Meta.Name, "err", err)
+		}
+	}
 }
 
 // watchViews refreshes the view whenever consensus has news, or, while no
@@ -98,6 +109,9 @@ func (c *Cluster) watchViews(ctx context.Context) error {
 				wait = viewEvery
 			}
 			due = time.Now().Add(wait)
+			if c.State().Leading {
+				c.reach(slices.DeleteFunc(c.dir.others(c.boot), notVoter)) // it goes by their clocks
+			}
 		case <-ctx.Done():
 		}
 		tick.Stop()

@@ -51,13 +51,17 @@ func (c *Cluster) Run(ctx context.Context) error {
 	// its requests, and the port last.
 	parts := []*running{waits, found}
 	err = errors.Join(err, stopAll(parts))
-	c.leave(base)
+	c.Leave(base)
 	parts = []*running{votes, reads, views, watch, notices, members, streams, meshes, ports}
 	return errors.Join(err, stopAll(parts))
 }
 
-// leave says goodbye: no id of this life leads here any more, and consensus
-// does not count on it. After an error others find out later.
+// Leave says goodbye: no id of this life leads here any more, and consensus does
+// not count on it. It blocks until that is recorded, ctx is done or 3 s are over;
+// what is not recorded by then others find out later. Run, whose context is to
+// be ended next, does the same unless it was done before.
+func (c *Cluster) Leave(ctx context.Context) { c.leaveOnce.Do(func() { c.leave(ctx) }) }
+
 func (c *Cluster) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()

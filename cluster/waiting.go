@@ -78,7 +78,7 @@ func (c *Cluster) waitsForNumber() string {
 		return fmt.Sprintf("a leader of cluster %v, and takes no part in electing one: %v; %s", c.cluster(), st.Err, c.sees(members))
 	case st.Leader.IsZero() && slices.Contains(st.Voters, own):
 		return fmt.Sprintf("a majority of the %d voters of cluster %v, of which %d are there; %s",
-			len(st.Voters), c.cluster(), c.votersPresent(st.Voters, own), c.sees(members))
+			len(st.Voters), c.cluster(), c.votersPresent(st.Voters), c.sees(members))
 	case len(members) == 0 && st.Leader.IsZero():
 		return fmt.Sprintf("a member of cluster %v, to which this node belongs, at %s; %s", c.cluster(), c.places(), c.sees(members))
 	}
@@ -89,7 +89,8 @@ func (c *Cluster) waitsForNumber() string {
 	return fmt.Sprintf("the leader of cluster %v to grant a number%s; %s", c.cluster(), why, c.sees(members))
 }
 
-func (c *Cluster) votersPresent(voters []idspace.ServerID, own idspace.ServerID) (n int) {
+func (c *Cluster) votersPresent(voters []idspace.ServerID) (n int) {
+	own := c.seat().store.Identity().Server
 	for _, server := range voters {
 		if _, ok := c.dir.bootOf(server); ok || server == own {
 			n++

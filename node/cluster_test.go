@@ -208,11 +208,14 @@ func TestNumberToComeWasNeverIssued(t *testing.T) {
 }
 
 func TestIDsOfANodeThatLeftAreGone(t *testing.T) {
-	nodes := openAll(t, fabric(t))
-	_, id := connectID(t, nodes[2])
-	if err := closeNow(nodes[2]); err != nil && !errors.Is(err, context.Canceled) {
+	opts := fabric(t)
+	opts[2].Ignore = node.IgnoreCloses
+	nodes := openAll(t, opts)
+	c, id := connectID(t, nodes[2])
+	if err := nodes[2].Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	c.expectEnd()
 	for _, n := range nodes[:2] {
 		until(t, "the end of the life to be known", func() bool {
 			return errors.Is(n.SendData(id, []byte("x")), node.ErrGone)

@@ -150,6 +150,7 @@ func (m *member) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	_ = m.cluster.Mesh().Flush(ctx) // late is no fault
+	m.cluster.Leave(ctx)
 	m.stop()
 	<-m.ended
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flamingo/cluster"
+	"flamingo/cluster/gossip"
 )
 
 // NodeInfo describes a life of a node of the cluster, as this node sees it.
@@ -34,7 +35,11 @@ func (n *Node) Nodes() []NodeInfo {
 		if name == "" {
 			name, _ = os.Hostname() // alone, a node does without
 		}
-		return []NodeInfo{{Name: name, Number: n.Number(), Numbers: []NodeNumber{n.Number()}, State: "ready", Self: true}}
+		state := gossip.StateReady
+		if n.Closing() {
+			state = gossip.StateDraining
+		}
+		return []NodeInfo{{Name: name, Number: n.Number(), Numbers: []NodeNumber{n.Number()}, State: state.String(), Self: true}}
 	}
 	var nodes []NodeInfo
 	for _, life := range n.member.cluster.Nodes() {

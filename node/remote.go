@@ -45,10 +45,12 @@ func (c remoteCarrier) sendClose(ctx context.Context, id ID, _ Reason) error {
 func (c remoteCarrier) describe(ctx context.Context, id ID) (ConnInfo, error) {
 	body, err := c.peer.Describe(ctx, id)
 	switch {
-	case errors.Is(err, mesh.ErrRequestFailed), errors.Is(err, mesh.ErrUnknownRequest), errors.Is(err, mesh.ErrBlank):
+	case errors.Is(err, mesh.ErrGone), errors.Is(err, mesh.ErrNeverIssued), errors.Is(err, mesh.ErrClosed):
+		return ConnInfo{}, outcomeOf(err)
+	case ctx.Err() != nil:
+		return ConnInfo{}, fmt.Errorf("%w: %w", ErrUnreachable, context.Cause(ctx))
+	case err != nil: // a question does nothing: no answer is all there is to say
 		return ConnInfo{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
-	case err != nil:
-		return ConnInfo{}, outcomeWithin(ctx, err)
 	}
 	info, err := decodeConnInfo(body)
 	if err != nil {
