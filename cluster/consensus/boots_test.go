@@ -167,6 +167,58 @@ func TestRestoredDirectoryIsAcceptedWithoutTheCheck(t *testing.T) {
 	})
 }
 
+// movedIn has one voter of three left, and at the address of another one a server
+// that never was a voter. It reports whether the one leads then.
+func movedIn(t *testing.T, trust bool) (leads bool) {
+	w := newWorld(t)
+	defer w.stopAll()
+	stores := []*consensus.Store{openStore(t, ""), openStore(t, ""), openStore(t, "")}
+	w.found(stores...)
+	run := func(st *consensus.Store) *node {
+		n := w.start(st, presentClock)
+		if trust {
+			n.TrustTargets()
+		}
+		return n.run()
+	}
+	var voters []*node
+	for _, st := range stores {
+		voters = append(voters, run(st))
+	}
+	grant(t, newBoot(t), 1, voters...)
+	left := voters[0]
+	for _, n := range voters[1:] {
+		_ = n.stop()
+	}
+	stranger := openStore(t, "")
+	if err := stranger.Join(w.cluster); err != nil {
+		t.Fatal(err)
+	}
+	moved := run(stranger)
+	w.mu.Lock()
+	w.addr[voters[1].id] = w.addr[moved.id]
+	w.mu.Unlock()
+	<-time.After(time.Minute) // many elections
+	return left.State().Serving
+}
+
+func TestServerAtTheAddressOfAVoterHasNoVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if movedIn(t, false) {
+			t.Error("one voter of three leads")
+		}
+	})
+}
+
+// The negative control: what the target in the handshake is good for.
+func TestServerAtTheAddressOfAVoterVotesWithoutTheCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if !movedIn(t, true) {
+			t.Error("one voter of three does not lead; the check seems to be of no use")
+		}
+	})
+}
+
 func TestHighestBootOfEachServerIsKept(t *testing.T) {
 	dir := t.TempDir()
 	st := openStore(t, dir)

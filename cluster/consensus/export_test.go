@@ -147,6 +147,10 @@ func (p *Proposer) Round(ctx context.Context) (bool, error) { return p.round(ctx
 // TrustBoots switches the check of boots off.
 func (s *Server) TrustBoots() { s.trustBoots = true }
 
+// TrustTargets switches the check off that a stream leads to the server that was
+// meant.
+func (s *Server) TrustTargets() { s.trustTargets = true }
+
 func (s *Server) PreVoteSupported() bool {
 	_, ok := raft.Transport(&raftTransport{}).(raft.WithPreVote)
 	return ok

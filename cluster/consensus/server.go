@@ -32,6 +32,10 @@ type Server struct {
 	// it is good for.
 	trustBoots bool
 
+	// trustTargets switches the check off that a stream leads to the server that
+	// was meant, for the same purpose.
+	trustTargets bool
+
 	// written by Run before any stream or raft exists
 	cluster idspace.ClusterID
 
