@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -143,4 +144,19 @@ func TestStatsCountWhatHappened(t *testing.T) {
 		recvClose(t, n)
 		until(t, "all places free", func() bool { return n.Stats().Connections == 0 })
 	})
+}
+
+func TestStandaloneNodeIsNamedAfterItsHost(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Skip("the host has no name: ", err)
+	}
+	opts := lines()
+	for given, want := range map[string]string{"": host, "birch": "birch"} {
+		opts.Name = given
+		n := start(t, opts)
+		if got := n.Nodes(); len(got) != 1 || got[0].Name != want || got[0].Number != n.Number() || !got[0].Self {
+			t.Errorf("with Name %q: %+v; want one node, named %q", given, got, want)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"os"
 	"time"
 
 	"flamingo/cluster/mesh"
@@ -21,7 +22,11 @@ type NodeInfo struct {
 // them. Alone it is the only one.
 func (n *Node) Nodes() []NodeInfo {
 	if n.member == nil {
-		return []NodeInfo{{Name: n.opts.Name, Number: n.Number(), State: "ready", Self: true}}
+		name := n.opts.Name
+		if name == "" {
+			name, _ = os.Hostname() // alone, a node does without
+		}
+		return []NodeInfo{{Name: name, Number: n.Number(), State: "ready", Self: true}}
 	}
 	c := n.member.cluster
 	links := make(map[[16]byte]mesh.PeerStats)
