@@ -21,7 +21,7 @@ const (
 	ReasonTooLarge = transport.ReasonTooLarge // the client sent a message over the limit
 	ReasonProtocol = transport.ReasonProtocol // the client broke the listener's framing
 	ReasonShutdown = transport.ReasonShutdown // this node closed
-	ReasonRemote   = transport.ReasonRemote   // SendClose on another node
+	ReasonRemote   = transport.ReasonRemote   // SendClose on another node, or Disconnect
 )
 
 // RecvOpen waits for the next connection that this node has accepted. The

@@ -208,6 +208,25 @@ func TestCloseHandsOutWhatIsQueued(t *testing.T) {
 	})
 }
 
+func TestDisconnectIsReportedAndSendCloseIsNot(t *testing.T) {
+	eachDriver(t, func(t *testing.T, opts node.Opts) {
+		n := start(t, opts)
+		ours, oursID := connectID(t, n)
+		theirs, theirsID := connectID(t, n)
+		if err := errors.Join(n.SendClose(oursID), n.Disconnect(theirsID)); err != nil {
+			t.Fatal(err)
+		}
+		ours.expectEnd()
+		theirs.expectEnd()
+		for id, why := range n.Closes() {
+			if id != theirsID || why != node.ReasonRemote {
+				t.Errorf("%s ended as %v; want %s as %v", id, why, theirsID, node.ReasonRemote)
+			}
+			break
+		}
+	})
+}
+
 func TestCloseWritesWhatWasSent(t *testing.T) {
 	eachDriver(t, func(t *testing.T, opts node.Opts) {
 		opts.OutputBytes = 64 << 20

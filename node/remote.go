@@ -34,8 +34,9 @@ func (c remoteCarrier) sendMany(ids []ID, msg []byte, results []error) {
 const closeTimeout = 5 * time.Second
 
 // sendClose waits for the owner's answer: whether something else ended the
-// connection first is the owner's to know.
-func (c remoteCarrier) sendClose(ctx context.Context, id ID) error {
+// connection first is the owner's to know. To the owner its reason is that
+// another node asked for it.
+func (c remoteCarrier) sendClose(ctx context.Context, id ID, _ Reason) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	return outcomeOf(c.peer.Close(ctx, id))

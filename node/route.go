@@ -14,7 +14,7 @@ type carrier interface {
 	sendData(id ID, msg []byte) error
 	send(ctx context.Context, id ID, msg []byte) error
 	sendMany(ids []ID, msg []byte, results []error)
-	sendClose(ctx context.Context, id ID) error
+	sendClose(ctx context.Context, id ID, why Reason) error
 	describe(ctx context.Context, id ID) (ConnInfo, error)
 }
 
@@ -60,8 +60,8 @@ func (c *localCarrier) sendMany(ids []ID, msg []byte, results []error) {
 	}
 }
 
-func (c *localCarrier) sendClose(_ context.Context, id ID) error {
-	return c.judge(id, c.clients.SendClose(id, transport.ReasonSent))
+func (c *localCarrier) sendClose(_ context.Context, id ID, why Reason) error {
+	return c.judge(id, c.clients.SendClose(id, why))
 }
 
 func (c *localCarrier) describe(_ context.Context, id ID) (ConnInfo, error) {

@@ -21,6 +21,7 @@ var operations = []struct {
 	{"SendMany", "send", func(n *node.Node, id node.ID) error { return n.SendMany([]node.ID{id}, []byte("x"))[0] }},
 	{"SendManyLong", "send", func(n *node.Node, id node.ID) error { return n.SendMany([]node.ID{id}, make([]byte, 1000))[0] }},
 	{"SendClose", "close", func(n *node.Node, id node.ID) error { return n.SendClose(id) }},
+	{"Disconnect", "close", func(n *node.Node, id node.ID) error { return n.Disconnect(id) }},
 	{"Describe", "describe", func(n *node.Node, id node.ID) error {
 		info, err := n.Describe(context.Background(), id)
 		if (err == nil) != (info.ID == id) {

@@ -73,10 +73,17 @@ func (n *Node) routeMany(ids []ID, results []error) map[carrier][]int {
 // a connection of another node it waits for that node's answer, at most 5 s, and
 // then returns ErrUncertain. The error matches ErrGone if something else ended
 // the connection first. The end is not reported by RecvClose of this node.
-func (n *Node) SendClose(id ID) error {
+func (n *Node) SendClose(id ID) error { return n.close(id, ReasonSent) }
+
+// Disconnect is SendClose on behalf of somebody else than this program, such as
+// an operator: the end of a connection of this node is reported by RecvClose,
+// with ReasonRemote.
+func (n *Node) Disconnect(id ID) error { return n.close(id, ReasonRemote) }
+
+func (n *Node) close(id ID, why Reason) error {
 	c, err := n.route(n.life, id)
 	if err == nil {
-		err = c.sendClose(n.life, id)
+		err = c.sendClose(n.life, id, why)
 	}
 	return outcome("close", id, err)
 }
