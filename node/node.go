@@ -193,6 +193,10 @@ func (n *Node) Close(ctx context.Context) error {
 	return nil
 }
 
+// Closing reports whether the node accepts no more clients for good: Close was
+// called. An operation on a connection that is still open succeeds until it ends.
+func (n *Node) Closing() bool { return n.clients.Closing() }
+
 // beginClose waits until no other Close is under way. A ctx that is done does
 // not keep the first one from closing.
 func (n *Node) beginClose(ctx context.Context) error {

@@ -260,8 +260,14 @@ func TestCloseEndsWithTheCauseWhenNobodyTakesWhatIsQueued(t *testing.T) {
 		until(t, "the message", func() bool { return n.Stats().QueuedMessages == 1 })
 		ctx, cancel := context.WithCancelCause(context.Background())
 		closed := make(chan error, 1)
+		if n.Closing() {
+			t.Error("Closing before Close")
+		}
 		go func() { closed <- n.Close(ctx) }()
 		c.expectEnd()
+		if !n.Closing() {
+			t.Error("not Closing while Close is under way")
+		}
 		cause := errors.New("no more patience")
 		cancel(cause)
 		if err := receive(t, "Close", closed); !errors.Is(err, cause) {
@@ -269,6 +275,9 @@ func TestCloseEndsWithTheCauseWhenNobodyTakesWhatIsQueued(t *testing.T) {
 		}
 		if err := n.Close(context.Background()); err != nil {
 			t.Errorf("second Close: %v", err)
+		}
+		if !n.Closing() {
+			t.Error("not Closing after Close")
 		}
 		// What was received is not lost.
 		if m := recvData(t, n); m.data != "x" {

@@ -116,6 +116,10 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// Closing reports whether the transport accepts no more connections for good:
+// Shutdown was called, or Run is about to return.
+func (t *Transport) Closing() bool { return t.closing.Load() }
+
 func (t *Transport) closeQueues() {
 	t.inbox.close()
 	t.opens.close()
