@@ -1,0 +1,41 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// A Target is what a Handler needs of a node.
+type Target = target
+
+// AttachTarget is Attach to something that acts as a node.
+func (h *Handler) AttachTarget(t Target) { h.attach(t) }
+
+// Unguarded returns what h would be without its guard.
+func (h *Handler) Unguarded() http.Handler { return h.mux }
+
+// SetNow gives h a clock of the test's own.
+func (h *Handler) SetNow(now func() time.Time) { h.now = now }
+
+// SetPatience sets how long h waits for a body.
+func (h *Handler) SetPatience(d time.Duration) { h.patience = d }
+
+// Occupy makes as many messages be under way as there can be. They end with
+// the returned function.
+func (h *Handler) Occupy() (release func()) {
+	for range cap(h.sending) {
+		h.sending <- struct{}{}
+	}
+	return func() {
+		for range cap(h.sending) {
+			<-h.sending
+		}
+	}
+}
+
+// Details is the body of an answer that is a problem.
+type Details = details
+
+// IsOurs reports whether a request for host is for a node that was told of
+// hosts.
+func IsOurs(host string, hosts ...string) bool { return newGuard("", hosts).isOurs(host) }

@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// access says who is answered at a resource.
+type access uint8
+
+const (
+	forEverybody access = iota // health: load balancers come from anywhere, as anybody
+	forReaders                 // what is public, and still no matter for web pages
+	forBearers                 // everything else, also what does not exist
+)
+
+// A guard decides who is answered. It does not change.
+type guard struct {
+	token [sha256.Size]byte // the hash: comparing must not tell how long it is
+	open  bool              // there is no token
+	hosts map[string]bool
+	cross http.CrossOriginProtection
+}
+
+func newGuard(token string, hosts []string) *guard {
+	g := &guard{token: sha256.Sum256([]byte(token)), open: token == "", hosts: map[string]bool{"localhost": true}}
+	for _, host := range hosts {
+		g.hosts[hostName(host)] = true
+	}
+	return g
+}
+
+// check returns why the request is refused. It may put into header what the
+// client needs to know.
+func (g *guard) check(header http.Header, r *http.Request, a access) error {
+	if a == forEverybody {
+		return nil
+	}
+	if g.open {
+		if err := g.checkLocal(r); err != nil {
+			return err
+		}
+	}
+	if a == forReaders {
+		return nil
+	}
+	if err := g.cross.Check(r); err != nil {
+		return fail(problemCrossOrigin, "a page of another origin asked: %v", err)
+	}
+	if g.open {
+		return nil
+	}
+	return g.checkToken(header, r)
+}
+
+// forwarding are the headers by which proxies say that they ask for somebody
+// else.
+var forwarding = [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
+
+// checkLocal refuses what comes from another machine, as far as can be seen, or
+// from a web page that has its name lead here.
+func (g *guard) checkLocal(r *http.Request) error {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !from.Addr().Unmap().IsLoopback() {
+		return fail(problemForbidden, "without a token the node answers only on loopback")
+	}
+	for _, name := range forwarding {
+		if len(r.Header.Values(name)) > 0 {
+			return fail(problemForbidden, "without a token the node answers no proxy, and %s says there is one", name)
+		}
+	}
+	if !g.isOurs(r.Host) {
+		return fail(problemWrongHost, "host %.80q: without a token the node answers to localhost and to hosts it was told of", r.Host)
+	}
+	return nil
+}
+
+// isOurs reports whether a Host names this node: an address of loopback, which
+// nobody can have another name lead to, or an allowed name.
+func (g *guard) isOurs(host string) bool {
+	name := hostName(host)
+	if addr, err := netip.ParseAddr(name); err == nil && addr.Unmap().IsLoopback() {
+		return true
+	}
+	return g.hosts[name]
+}
+
+// hostName returns the host in HOST, HOST:PORT, [ADDR] or [ADDR]:PORT, in the
+// one form in which hosts are compared.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().String()
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// isHost reports whether s is a name or an address that isOurs can find.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	name := strings.TrimSuffix(s, ".")
+	return name != "" && len(name) <= 253 && !strings.ContainsFunc(name, func(r rune) bool {
+		return !isAlphanumeric(r) && r != '-' && r != '.' && r != '_'
+	})
+}
+
+const challenge = `Bearer realm="flamingo"`
+
+// checkToken refuses a request that does not bear the token.
+func (g *guard) checkToken(header http.Header, r *http.Request) error {
+	given := r.Header.Values("Authorization")
+	if len(given) == 0 {
+		header.Set("WWW-Authenticate", challenge)
+		return fail(problemUnauthorized, "the request bears no token")
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	hash := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
+	same := subtle.ConstantTimeCompare(hash[:], g.token[:]) == 1
+	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || !same {
+		header.Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
+		return fail(problemUnauthorized, "the token is not the one of this node")
+	}
+	return nil
+}

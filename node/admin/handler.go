@@ -1,0 +1,213 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"flamingo/framing"
+	"flamingo/node"
+)
+
+// DefaultPort is where a node is seen over HTTP, by convention.
+const DefaultPort = 4180
+
+// Config holds the settings of a Handler. The zero value answers to loopback
+// alone.
+type Config struct {
+	// Token is what requests bear: Authorization: Bearer TOKEN. Letters,
+	// digits and -._~+/ with = at the end, at most 4096. Empty means none, and
+	// then only requests from loopback are answered.
+	Token string
+
+	// Hosts are names or addresses, without port, that requests may name as
+	// their Host beside localhost and the addresses of loopback. They count
+	// only without Token.
+	Hosts []string
+
+	// MaxMessage is the longest message that is accepted, in bytes. Zero means
+	// 1 MiB; at most 1 GiB. The framing of a connection may allow less.
+	MaxMessage int64
+
+	// Logger receives what an operator should see, and at level debug who was
+	// refused. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultMaxMessage = 1 << 20 // bytes; that of listeners
+	maxToken          = 4096    // characters; fits into the headers of Server
+
+	// maxSending bounds the messages that are being received or sent at once,
+	// and with MaxMessage their memory: 256 MiB. One more is refused as busy.
+	maxSending = 256
+)
+
+// ErrBadConfig says that a field of Config is out of its range. The message
+// names field and value, or for a token what is wrong with it.
+var ErrBadConfig = errors.New("bad config")
+
+// target is what a Handler needs of a node; *node.Node is one.
+type target interface {
+	SendData(id node.ID, msg []byte) error
+	Send(ctx context.Context, id node.ID, msg []byte) error
+	Disconnect(id node.ID) error
+	Describe(ctx context.Context, id node.ID) (node.ConnInfo, error)
+	Connections(cursor string, limit int) (node.Page, error)
+	Nodes() []node.NodeInfo
+	Closing() bool
+}
+
+var _ target = (*node.Node)(nil)
+
+// A Handler answers HTTP requests about one node.
+type Handler struct {
+	guard      *guard
+	mux        *http.ServeMux
+	maxMessage int64
+	logger     *slog.Logger
+	now        func() time.Time
+	sending    chan struct{} // a token for each message under way; never closed
+	patience   time.Duration // bodyTimeout
+
+	mu       sync.Mutex
+	node     target // guarded by mu: nil until Attach
+	waiting  string // guarded by mu: what for
+	draining bool   // guarded by mu
+}
+
+// New returns a Handler that has no node yet. All faults of cfg are reported at
+// once; they match ErrBadConfig.
+func New(cfg Config) (*Handler, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	h := &Handler{
+		guard:      newGuard(cfg.Token, cfg.Hosts),
+		maxMessage: cfg.MaxMessage,
+		logger:     cfg.Logger,
+		now:        time.Now,
+		sending:    make(chan struct{}, maxSending),
+		patience:   bodyTimeout,
+		waiting:    "starting",
+	}
+	if h.maxMessage == 0 {
+		h.maxMessage = defaultMaxMessage
+	}
+	if h.logger == nil {
+		h.logger = slog.Default()
+	}
+	h.mux = h.routes()
+	return h, nil
+}
+
+func (c *Config) validate() error {
+	var faults []error
+	bad := func(field, value, allowed string) {
+		faults = append(faults, fmt.Errorf("%w: %s %s: allowed is %s", ErrBadConfig, field, value, allowed))
+	}
+	if !isToken(c.Token) {
+		bad("Token", fmt.Sprintf("of %d characters", len(c.Token)),
+			fmt.Sprintf("up to %d letters, digits and -._~+/ with = at the end", maxToken))
+	}
+	for _, host := range c.Hosts {
+		if !isHost(host) {
+			bad("Hosts", fmt.Sprintf("%.80q", host), "a name or an address, without port")
+		}
+	}
+	if c.MaxMessage < 0 || c.MaxMessage > framing.MaxMessageLimit {
+		bad("MaxMessage", fmt.Sprint(c.MaxMessage), fmt.Sprintf("0 to %d", framing.MaxMessageLimit))
+	}
+	return errors.Join(faults...)
+}
+
+// isToken reports whether s is empty or can stand behind Bearer: RFC 6750,
+// section 2.1.
+func isToken(s string) bool {
+	if s == "" {
+		return true
+	}
+	body := strings.TrimRight(s, "=")
+	return body != "" && len(s) <= maxToken && !strings.ContainsFunc(body, func(r rune) bool {
+		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/", r)
+	})
+}
+
+func isAlphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}
+
+// Waiting sets what /readyz says until Attach: why there is no node yet, in a
+// few words. Everybody may read it.
+func (h *Handler) Waiting(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = reason
+}
+
+// Attach makes n the node that is shown. Until then /livez answers, and
+// everything that needs a node answers the problem not-ready.
+func (h *Handler) Attach(n *node.Node) { h.attach(n) }
+
+func (h *Handler) attach(n target) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.node = n
+}
+
+// Drain makes /readyz say from then on that the node is not ready, so that load
+// balancers send no new clients. Everything else goes on.
+func (h *Handler) Drain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = true
+}
+
+// attached returns the node, or the problem that there is none yet.
+func (h *Handler) attached() (target, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.node == nil {
+		return nil, fail(problemNotReady, "%s", h.waiting)
+	}
+	return h.node, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	if r.ContentLength != 0 { // the server reads what is left of a body even for who is refused
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.patience)) // not every server can
+	}
+	next, _ := h.mux.Handler(r)
+	res, known := next.(*resource)
+	access := forBearers
+	if known {
+		access = res.access
+	}
+	if err := h.guard.check(w.Header(), r, access); err != nil {
+		h.logger.Debug("request refused", "remote", r.RemoteAddr, "method", r.Method, "why", err)
+		h.refuse(w, r, err)
+		return
+	}
+	if !known { // the mux would redirect paths such as //livez: nothing here moves
+		h.refuse(w, r, fail(problemNoSuchPath, "%.200q is no path of this node", r.URL.Path))
+		return
+	}
+	h.mux.ServeHTTP(w, r) // sets the values in the path, and calls res
+}
+
+// secure sets what every answer tells a browser: it is no page, nobody frames
+// or keeps it, and no other site reads it.
+func secure(header http.Header) {
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+}

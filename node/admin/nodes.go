@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+
+	"flamingo/idspace"
+	"flamingo/node"
+)
+
+// member is a node of the cluster as it is shown.
+type member struct {
+	Name    string          `json:"name"`
+	Number  node.NodeNumber `json:"number,omitzero"` // none while it joins
+	State   string          `json:"state"`
+	Self    bool            `json:"self"`
+	Address string          `json:"cluster_address,omitempty"` // none alone
+	Link    string          `json:"link,omitempty"`            // none to itself
+	RTT     int64           `json:"rtt_us,omitempty"`          // none before the first
+}
+
+type memberList struct {
+	Nodes []member `json:"nodes"`
+}
+
+// nodes answers GET /api/v1/nodes: those that this node sees, the oldest life
+// first.
+func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error {
+	if _, err := parametersOf(r); err != nil {
+		return err
+	}
+	list := memberList{Nodes: []member{}}
+	for _, i := range n.Nodes() {
+		list.Nodes = append(list.Nodes, member{
+			Name: i.Name, Number: i.Number, State: i.State, Self: i.Self,
+			Address: i.Cluster, Link: i.Link, RTT: i.RTT.Microseconds(),
+		})
+	}
+	slices.SortFunc(list.Nodes, func(a, b member) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
+	})
+	return writeJSON(w, http.StatusOK, list)
+}
+
+// parts is what an id says of itself.
+type parts struct {
+	ID         node.ID         `json:"id"`
+	NodeNumber node.NodeNumber `json:"node_number"`
+	Granted    string          `json:"granted_at"`
+	Serial     idspace.Serial  `json:"serial"`
+}
+
+// decode answers GET /api/v1/ids/{id}. It asks nobody, and says nothing of a
+// connection.
+func (h *Handler) decode(_ target, w http.ResponseWriter, r *http.Request) error {
+	id, err := idOf(r)
+	if err != nil {
+		return err
+	}
+	if _, err := parametersOf(r); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, parts{
+		ID: id, NodeNumber: id.Node(), Granted: instant(idspace.Tick(id.Node()).Time()), Serial: id.Serial(),
+	})
+}

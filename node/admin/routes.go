@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"flamingo/idspace"
+	"flamingo/node"
+)
+
+// routes returns every path that is answered. A path is no pattern with a
+// method: which methods it has is said by resource, as a problem.
+func (h *Handler) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	handle := func(path string, access access, methods map[string]action) {
+		mux.Handle(path, &resource{h: h, access: access, methods: methods})
+	}
+	handle("/livez", forEverybody, map[string]action{"GET": h.livez})
+	handle("/readyz", forEverybody, map[string]action{"GET": h.readyz})
+	handle("/problems/{slug}", forReaders, map[string]action{"GET": h.help})
+	handle("/api/v1/connections", forBearers, map[string]action{"GET": h.withNode(h.list)})
+	handle("/api/v1/connections/{id}", forBearers, map[string]action{"GET": h.withNode(h.describe), "DELETE": h.withNode(h.disconnect)})
+	handle("/api/v1/connections/{id}/messages", forBearers, map[string]action{"POST": h.withNode(h.send)})
+	handle("/api/v1/nodes", forBearers, map[string]action{"GET": h.withNode(h.nodes)})
+	handle("/api/v1/ids/{id}", forBearers, map[string]action{"GET": h.withNode(h.decode)})
+	return mux
+}
+
+// An action answers a request, or returns why not before it has written
+// anything.
+type action func(w http.ResponseWriter, r *http.Request) error
+
+// withNode returns an action that there is only with a node.
+func (h *Handler) withNode(do func(n target, w http.ResponseWriter, r *http.Request) error) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		n, err := h.attached()
+		if err != nil {
+			return err
+		}
+		return do(n, w, r)
+	}
+}
+
+// A resource is what one path names.
+type resource struct {
+	h       *Handler
+	access  access
+	methods map[string]action // GET answers HEAD too: the server drops the body
+}
+
+// ServeHTTP is called by the mux, for requests that the guard has let pass.
+func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	do, ok := res.methods[method]
+	if !ok {
+		allow := strings.Join(res.allowed(), ", ")
+		w.Header().Set("Allow", allow)
+		res.h.refuse(w, r, fail(problemNoSuchMethod, "%.20q here; allowed is %s", r.Method, allow))
+		return
+	}
+	if err := do(w, r); err != nil {
+		res.h.refuse(w, r, err)
+	}
+}
+
+func (res *resource) allowed() []string {
+	methods := slices.Collect(maps.Keys(res.methods))
+	if res.methods[http.MethodGet] != nil {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return methods
+}
+
+// idOf returns the id in the path.
+func idOf(r *http.Request) (node.ID, error) { return idspace.ParseID(r.PathValue("id")) }
+
+// parametersOf returns the parameters in the query, each of those allowed at
+// most once. Any other is refused: a slip of the pen must not send what was
+// meant to be looked at.
+func parametersOf(r *http.Request, allowed ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fail(problemBadRequest, "query: %v", err)
+	}
+	for name, given := range values {
+		switch {
+		case !slices.Contains(allowed, name) && len(allowed) == 0:
+			return nil, fail(problemBadRequest, "parameter %.40q: none is allowed here", name)
+		case !slices.Contains(allowed, name):
+			return nil, fail(problemBadRequest, "parameter %.40q: allowed is %s", name, strings.Join(allowed, ", "))
+		case len(given) > 1:
+			return nil, fail(problemBadRequest, "parameter %s is given %d times", name, len(given))
+		}
+	}
+	return values, nil
+}
+
+// choice returns the value of a parameter that has few, of which the first is
+// the default.
+func choice(values url.Values, name string, among ...string) (string, error) {
+	if !values.Has(name) {
+		return among[0], nil
+	}
+	value := values.Get(name)
+	if !slices.Contains(among, value) {
+		return "", fail(problemBadRequest, "%s=%.40q: allowed is %s", name, value, strings.Join(slices.DeleteFunc(among, func(s string) bool { return s == "" }), " or "))
+	}
+	return value, nil
+}
+
+// writeJSON answers with v in JSON, a line of it.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	writeBody(w, status, "application/json", append(body, '\n'))
+	return nil
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // who does not listen any more needs no answer
+}
