@@ -14,6 +14,16 @@ func (h *Handler) AttachTarget(t Target) { h.attach(t) }
 // Unguarded returns what h would be without its guard.
 func (h *Handler) Unguarded() http.Handler { return h.mux }
 
+// Routes returns every method that is answered, with its path.
+func (h *Handler) Routes() (routes []string) {
+	for _, r := range h.resources() {
+		for method := range r.methods {
+			routes = append(routes, method+" "+r.path)
+		}
+	}
+	return routes
+}
+
 // SetNow gives h a clock of the test's own.
 func (h *Handler) SetNow(now func() time.Time) { h.now = now }
 

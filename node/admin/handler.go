@@ -89,6 +89,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{
 		guard:      newGuard(cfg.Token, cfg.Hosts),
+		mux:        http.NewServeMux(),
 		maxMessage: cfg.MaxMessage,
 		logger:     cfg.Logger,
 		now:        time.Now,
@@ -102,7 +103,9 @@ func New(cfg Config) (*Handler, error) {
 	if h.logger == nil {
 		h.logger = slog.Default()
 	}
-	h.mux = h.routes()
+	for _, r := range h.resources() {
+		h.mux.Handle(r.path, r)
+	}
 	return h, nil
 }
 

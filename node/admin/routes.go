@@ -13,22 +13,22 @@ import (
 	"flamingo/node"
 )
 
-// routes returns every path that is answered. A path is no pattern with a
+// resources returns everything that is answered. A path is no pattern with a
 // method: which methods it has is said by resource, as a problem.
-func (h *Handler) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	handle := func(path string, access access, methods map[string]action) {
-		mux.Handle(path, &resource{h: h, access: access, methods: methods})
+func (h *Handler) resources() []*resource {
+	return []*resource{
+		{h: h, path: "/livez", access: forEverybody, methods: map[string]action{"GET": h.livez}},
+		{h: h, path: "/readyz", access: forEverybody, methods: map[string]action{"GET": h.readyz}},
+		{h: h, path: "/problems/{slug}", access: forReaders, methods: map[string]action{"GET": h.help}},
+		{h: h, path: "/api/v1/connections", access: forBearers, methods: map[string]action{"GET": h.withNode(h.list)}},
+		{h: h, path: "/api/v1/connections/{id}", access: forBearers, methods: map[string]action{
+			"GET":    h.withNode(h.describe),
+			"DELETE": h.withNode(h.disconnect),
+		}},
+		{h: h, path: "/api/v1/connections/{id}/messages", access: forBearers, methods: map[string]action{"POST": h.withNode(h.send)}},
+		{h: h, path: "/api/v1/nodes", access: forBearers, methods: map[string]action{"GET": h.withNode(h.nodes)}},
+		{h: h, path: "/api/v1/ids/{id}", access: forBearers, methods: map[string]action{"GET": h.withNode(h.decode)}},
 	}
-	handle("/livez", forEverybody, map[string]action{"GET": h.livez})
-	handle("/readyz", forEverybody, map[string]action{"GET": h.readyz})
-	handle("/problems/{slug}", forReaders, map[string]action{"GET": h.help})
-	handle("/api/v1/connections", forBearers, map[string]action{"GET": h.withNode(h.list)})
-	handle("/api/v1/connections/{id}", forBearers, map[string]action{"GET": h.withNode(h.describe), "DELETE": h.withNode(h.disconnect)})
-	handle("/api/v1/connections/{id}/messages", forBearers, map[string]action{"POST": h.withNode(h.send)})
-	handle("/api/v1/nodes", forBearers, map[string]action{"GET": h.withNode(h.nodes)})
-	handle("/api/v1/ids/{id}", forBearers, map[string]action{"GET": h.withNode(h.decode)})
-	return mux
 }
 
 // An action answers a request, or returns why not before it has written
@@ -49,6 +49,7 @@ func (h *Handler) withNode(do func(n target, w http.ResponseWriter, r *http.Requ
 // A resource is what one path names.
 type resource struct {
 	h       *Handler
+	path    string // pattern of a ServeMux
 	access  access
 	methods map[string]action // GET answers HEAD too: the server drops the body
 }
