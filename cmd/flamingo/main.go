@@ -1,5 +1,5 @@
-// Command flamingo is the fabric as one binary: a demonstration, a client, and
-// the tools to look at nodes.
+// Command flamingo is the fabric as one binary: a node, a client, and the tools
+// to look at nodes.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 // the flags.
 type commands struct {
 	Demo demoCommand `cmd:"" group:"start" help:"A tour of a few seconds, checked line by line, that ends by itself."`
+	Run  runCommand  `cmd:"" group:"start" help:"One node."`
 
 	Connect connectCommand `cmd:"" group:"talk" help:"Be a client: print the id of the connection, then what comes; send lines."`
 	Send    sendCommand    `cmd:"" group:"talk" help:"Send a message to a connection of any node."`

@@ -14,7 +14,11 @@ var groups = []kong.Group{
 	{Key: "start", Title: "Start:"},
 	{Key: "talk", Title: "Talk:"},
 	{Key: "look", Title: "Look:"},
+	{Key: "clients", Title: "Clients:"},
+	{Key: "cluster", Title: "Cluster:"},
 	{Key: "admin", Title: "Admin:"},
+	{Key: "limits", Title: "Limits:"},
+	{Key: "log", Title: "Log:"},
 }
 
 // runIn parses args and runs the command they name at the console.
@@ -40,6 +44,8 @@ func newParser(ctx context.Context, cli *commands, con *console, exit func(int))
 		kong.Description("A fabric of long-lived connections: each has an id, and any node sends to any of them."),
 		kong.ExplicitGroups(groups),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(describeValue),
+		kong.Vars{"default_listen": defaultListen},
 		kong.Writers(con.out, con.talk),
 		kong.Exit(exit),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -74,4 +80,13 @@ func wrongUse(err error) error {
 		}
 	}
 	return usageError{error: err, hint: command + " --help says more"}
+}
+
+// describeValue is the help text of a flag: with its key in the file, if it has
+// one, or its environment variable.
+func describeValue(v *kong.Value) string {
+	if key := v.Tag.Get(keyTag); key != "" {
+		return fmt.Sprintf("%s [%s]", v.Help, key)
+	}
+	return kong.DefaultHelpValueFormatter(v)
 }
