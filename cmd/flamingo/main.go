@@ -1,5 +1,5 @@
-// Command flamingo is the fabric as one binary: a node, a client, and the tools
-// to look at nodes.
+// Command flamingo is the fabric as one binary: a node, a local cluster, a
+// client of either, and the tools to look at them.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 // the flags.
 type commands struct {
 	Demo demoCommand `cmd:"" group:"start" help:"A tour of a few seconds, checked line by line, that ends by itself."`
+	Dev  devCommand  `cmd:"" group:"start" help:"A local cluster in this process, until ^C."`
 	Run  runCommand  `cmd:"" group:"start" help:"One node."`
 
 	Connect connectCommand `cmd:"" group:"talk" help:"Be a client: print the id of the connection, then what comes; send lines."`

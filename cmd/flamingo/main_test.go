@@ -50,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 		{nil, exitDone, "demo"},
 		{[]string{"--help"}, exitDone, "Usage: flamingo"},
 		{[]string{"demo", "--help"}, exitDone, "Usage: flamingo demo"},
-		{[]string{"dmo"}, exitUsage, `did you mean "demo"?`},
+		{[]string{"dmo"}, exitUsage, `did you mean one of "demo"`},
 		{[]string{"demo", "--nodes"}, exitUsage, "unknown flag --nodes"},
 	} {
 		var out, talk bytes.Buffer

@@ -96,15 +96,18 @@ func portInUse(opts node.Opts, err error) error {
 	for _, text := range opts.Listen {
 		l, e := parseListener(text)
 		if e == nil && strings.HasSuffix(l.Address, ":"+port) {
-			return inUse(port, "--listen "+text, "listen")
+			return &portError{port, "--listen " + text, listenKey}
 		}
 	}
 	if strings.HasPrefix(op.Net, "tcp") || strings.HasPrefix(op.Net, "udp") {
-		return inUse(port, "--cluster "+op.Addr.String(), "cluster.address")
+		return &portError{port, "--cluster " + op.Addr.String(), "cluster.address"}
 	}
 	return err
 }
 
-func inUse(port, option, key string) error {
-	return fmt.Errorf("port %s is in use: it is that of %s (key %s); choose another, or end who has it", port, option, key)
+// A portError says that somebody else has the port of an option of run.
+type portError struct{ port, option, key string }
+
+func (e *portError) Error() string {
+	return fmt.Sprintf("port %s is in use: it is that of %s (key %s); choose another, or end who has it", e.port, e.option, e.key)
 }

@@ -71,3 +71,11 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
 	}
 }
+
+// plural is a number of things, such as 3 nodes.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -43,7 +43,7 @@ func openView(ctx context.Context, address, tokenFile string, maxMessage int64, 
 	ln, err := lc.Listen(ctx, "tcp", address)
 	switch {
 	case isInUse(err):
-		return nil, inUse(port, "--admin "+address, "admin.address")
+		return nil, &portError{port, "--admin " + address, "admin.address"}
 	case err != nil:
 		return nil, fmt.Errorf("--admin %s (key admin.address): %w", address, err)
 	}
