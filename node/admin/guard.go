@@ -65,7 +65,7 @@ var forwarding = [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
 // from a web page that has its name lead here.
 func (g *guard) checkLocal(r *http.Request) error {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
+	if err != nil || !from.Addr().IsLoopback() {
 		return fail(problemForbidden, "without a token the node answers only on loopback")
 	}
 	for _, name := range forwarding {
@@ -83,7 +83,7 @@ func (g *guard) checkLocal(r *http.Request) error {
 // nobody can have another name lead to, or an allowed name.
 func (g *guard) isOurs(host string) bool {
 	name := hostName(host)
-	if addr, err := netip.ParseAddr(name); err == nil && addr.Unmap().IsLoopback() {
+	if addr, err := netip.ParseAddr(name); err == nil && addr.IsLoopback() {
 		return true
 	}
 	return g.hosts[name]

@@ -86,6 +86,7 @@ var attacksWithToken = []attack{
 	{name: "token in capitals", edit: authorization("Bearer " + strings.ToUpper(token)), status: 401, slug: "unauthorized"},
 	{name: "space behind the token", edit: authorization("Bearer " + token + " "), status: 401, slug: "unauthorized"},
 	{name: "another scheme", edit: authorization("Basic " + token), status: 401, slug: "unauthorized"},
+	{name: "another scheme as long", edit: authorization("Digest " + token), status: 401, slug: "unauthorized"},
 	{name: "two tokens", edit: func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + token, "Bearer x"} }, status: 401, slug: "unauthorized"},
 	{name: "token in the query", edit: func(r *http.Request) {
 		r.Header.Del("Authorization")
@@ -154,6 +155,18 @@ func TestHonestRequestsAreAnswered(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestLoopbackIsAnsweredInEveryForm(t *testing.T) {
+	h := newHandler(t, admin.Config{})
+	h.AttachTarget(&fake{})
+	for _, remote := range []string{"127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, request("GET", "/api/v1/nodes", from(remote)))
+		if w.Code != 200 {
+			t.Errorf("from %s: %d %s", remote, w.Code, w.Body)
+		}
+	}
 }
 
 func TestNoAttackReachesTheNode(t *testing.T) {
