@@ -65,6 +65,7 @@ var homes = []home{
 
 	{module: "github.com/anishathalye/porcupine", testOnly: true},
 	{module: "github.com/google/go-cmp", testOnly: true},
+	{module: "github.com/rogpeppe/go-internal/testscript", testOnly: true},
 	{module: "go.uber.org/goleak", testOnly: true},
 	{module: "golang.org/x/net/nettest", testOnly: true},
 	{module: "pgregory.net/rapid", testOnly: true},
@@ -290,6 +291,8 @@ func TestForbiddenImportsAreRefused(t *testing.T) {
 		{"framing/framingtest/suite.go", "pgregory.net/rapid", ""},
 		{"test/histories.go", "github.com/anishathalye/porcupine", ""},
 		{"test/histories.go", memberlist, "at home in cluster"},
+		{"cmd/flamingo/script_test.go", "github.com/rogpeppe/go-internal/testscript", ""},
+		{"cmd/flamingo/main.go", "github.com/rogpeppe/go-internal/testscript", "for test code"},
 		{"framing/line.go", "example.com/new", "has no home"},
 		{"framing/line.go", "github.com/google/go-cmpx", "has no home"},
 	}

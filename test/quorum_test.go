@@ -52,10 +52,10 @@ func TestNodesServeWithoutQuorum(t *testing.T) {
 	late.kill()
 	late.start()
 	seldom(t, "the node to say what it waits for", func() bool {
-		return slices.ContainsFunc(late.logged(), func(line string) bool { return strings.Contains(line, "waiting for a node number") })
+		return slices.ContainsFunc(late.logged(), func(line string) bool { return strings.Contains(line, "msg=waiting") })
 	})
 	for _, line := range late.logged() {
-		if strings.Contains(line, "waiting for a node number") {
+		if strings.Contains(line, "msg=waiting") {
 			t.Logf("without quorum, a node that starts says: %s", line)
 			break
 		}

@@ -8,25 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
-
-	"go.uber.org/goleak"
 )
-
-// TestMain checks that no goroutine is left.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
-
-// patient gives goroutines some seconds to end: for as long as that, gossip may
-// wait for the answer to a last question when its node is closed.
-type patient struct{ *testing.M }
-
-func (p patient) Run() int {
-	code := p.M.Run()
-	end := time.Now().Add(20 * time.Second)
-	for goleak.Find() != nil && time.Now().Before(end) { // it waits a while itself
-	}
-	return code
-}
 
 func TestDemoTicksEveryLine(t *testing.T) {
 	leavesNothingBehind(t)
@@ -129,7 +111,7 @@ func TestExitCodes(t *testing.T) {
 		{nil, exitDone, "demo"},
 		{[]string{"--help"}, exitDone, "Usage: flamingo"},
 		{[]string{"demo", "--help"}, exitDone, "Usage: flamingo demo"},
-		{[]string{"dmo"}, exitUsage, `did you mean "demo"?`},
+		{[]string{"dmo"}, exitUsage, `did you mean one of "demo"`},
 		{[]string{"demo", "--nodes"}, exitUsage, "unknown flag --nodes"},
 	} {
 		var out, talk bytes.Buffer

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// connsCommand is about connections: a list of them, or one.
+type connsCommand struct {
+	List connsListCommand `cmd:"" default:"withargs" help:"The connections of the node that is asked."`
+	Show connsShowCommand `cmd:"" help:"One connection, of any node."`
+}
+
+// connsListCommand lists a page of connections.
+type connsListCommand struct {
+	apiFlags
+
+	Limit  int    `default:"50" placeholder:"N" help:"How many at most, up to 1000."`
+	Cursor string `placeholder:"CURSOR" help:"Where to go on, as the page before says."`
+}
+
+// connsShowCommand describes one connection.
+type connsShowCommand struct {
+	apiFlags
+
+	ID idspace.ID `arg:"" help:"The connection."`
+}
+
+// connection is a connection as a node describes it.
+type connection struct {
+	ID         string    `json:"id"`
+	Listener   string    `json:"listener"`
+	Remote     string    `json:"remote"`
+	Local      string    `json:"local"`
+	Opened     time.Time `json:"opened_at"`
+	LastActive time.Time `json:"last_active_at"`
+	In         struct {
+		Messages uint64 `json:"messages"`
+		Bytes    uint64 `json:"bytes"`
+		Queued   int    `json:"queued_messages"`
+	} `json:"in"`
+	Out struct {
+		Messages uint64 `json:"messages"`
+		Bytes    uint64 `json:"bytes"`
+		Pending  uint64 `json:"pending_bytes"`
+	} `json:"out"`
+}
+
+type connectionPage struct {
+	Items []connection `json:"items"`
+	Next  string       `json:"next"`
+}
+
+// Run prints a page as a table.
+func (c *connsListCommand) Run(ctx context.Context, con *console) error {
+	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	if c.Cursor != "" {
+		query.Set("cursor", c.Cursor)
+	}
+	body, err := c.call(ctx, request{method: http.MethodGet, path: "connections", query: query})
+	if err != nil {
+		return c.failed(con, body, err)
+	}
+	if c.JSON {
+		return printJSON(con.out, body)
+	}
+	page, err := decode[connectionPage](body)
+	if err != nil {
+		return err
+	}
+	if err := printTable(con.out, connectionRows(page.Items, time.Now())); err != nil {
+		return err
+	}
+	switch {
+	case page.Next != "":
+		fmt.Fprintln(con.talk, hint(con.talk, "more: flamingo conns --cursor "+page.Next))
+	case isTerminal(con.out) && len(page.Items) > 0:
+		fmt.Fprintln(con.talk, hint(con.talk, "next: flamingo conns show "+page.Items[0].ID))
+	}
+	return nil
+}
+
+func connectionRows(items []connection, now time.Time) [][]string {
+	rows := [][]string{{"ID", "LISTENER", "REMOTE", "AGE", "IDLE", "IN", "OUT", "PENDING"}}
+	for _, i := range items {
+		rows = append(rows, []string{
+			i.ID, i.Listener, i.Remote,
+			span(now.Sub(i.Opened)), span(now.Sub(i.LastActive)),
+			traffic(i.In.Messages, i.In.Bytes), traffic(i.Out.Messages, i.Out.Bytes), count(i.Out.Pending),
+		})
+	}
+	return rows
+}
+
+func traffic(messages, bytes uint64) string { return fmt.Sprintf("%d/%s", messages, count(bytes)) }
+
+// Run prints what is known of the connection, a line each.
+func (c *connsShowCommand) Run(ctx context.Context, con *console) error {
+	body, err := c.call(ctx, request{method: http.MethodGet, path: "connections/" + c.ID.String()})
+	if err != nil {
+		return c.failed(con, body, err)
+	}
+	if c.JSON {
+		return printJSON(con.out, body)
+	}
+	i, err := decode[connection](body)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, line := range [][2]string{
+		{"id", i.ID},
+		{"node", c.ID.Node().String()},
+		{"listener", i.Listener},
+		{"remote", i.Remote},
+		{"local", i.Local},
+		{"opened", i.Opened.Local().Format(timeFormat) + ", " + span(now.Sub(i.Opened)) + " ago"},
+		{"active", i.LastActive.Local().Format(timeFormat) + ", " + span(now.Sub(i.LastActive)) + " ago"},
+		{"in", fmt.Sprintf("%d messages, %d bytes, %d messages not yet taken", i.In.Messages, i.In.Bytes, i.In.Queued)},
+		{"out", fmt.Sprintf("%d messages, %d bytes, %d bytes not yet written", i.Out.Messages, i.Out.Bytes, i.Out.Pending)},
+	} {
+		if _, err := fmt.Fprintf(con.out, "%-8s  %s\n", line[0], orDash(printable(line[1]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"flamingo/node"
+	"flamingo/transport"
+)
+
+// defaultListen is where clients connect when nothing says: as node.Opts has it.
+const defaultListen = "tcp://:4100"
+
+// runCommand is one node. Its fields are the settings: see setting.
+type runCommand struct {
+	Config string `short:"c" placeholder:"FILE" help:"File of settings, in YAML."`
+
+	Listen          []string      `group:"clients" key:"listen" sep:"none" default:"${default_listen}" help:"Where clients connect: tcp://HOST:PORT or unix:///PATH, options as query parameters, such as ?framing=line&max-conns=10000. Repeatable."`
+	Framing         string        `group:"clients" key:"framing" default:"line" help:"Framing of listeners that name none: raw, line, delimiter, length, fixed or netstring, with options as in a listener: length&length-bytes=2."`
+	App             string        `group:"clients" key:"app" enum:"echo,sink" default:"echo" help:"What becomes of messages: echo sends them back, sink drops them. Both greet a client with the line flamingo ID."`
+	MaxConns        int           `group:"clients" key:"limits.max_conns" placeholder:"N" help:"Bound of the connections; 0 is what the limit of open files leaves."`
+	ActivityTimeout time.Duration `group:"clients" key:"limits.activity_timeout" placeholder:"TIME" help:"End connections that are silent for so long; 0 is never."`
+	MaxMessage      size          `group:"clients" key:"limits.max_message" placeholder:"SIZE" help:"Longest message, such as 64KiB; 0 is 1MiB, and 1024 bytes of framing raw."`
+	OutputBytes     size          `group:"clients" key:"limits.output_bytes" placeholder:"SIZE" help:"Bound of what a client was sent and has not taken; 0 is 1MiB."`
+	SlowClient      string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
+
+	Cluster     string        `group:"cluster" key:"cluster.address" placeholder:"ADDR" help:"The one port between nodes, TCP and UDP: IP:PORT or :PORT; if nothing is said 127.0.0.1:4110. A node belongs to a cluster if --cluster, --join or --expect is given."`
+	Advertise   string        `group:"cluster" key:"cluster.advertise" placeholder:"ADDR" help:"Where other nodes reach that port, as IP:PORT."`
+	Join        []string      `group:"cluster" key:"cluster.join" placeholder:"ADDR" help:"Where to look for other nodes: HOST:PORT, dns:NAME, srv:NAME, file:PATH. The same list may be given to every node."`
+	Expect      int           `group:"cluster" key:"cluster.expect" placeholder:"N" help:"How many new nodes found a cluster together: 1, 3 or 5. A node that finds a cluster joins it."`
+	ClusterName string        `group:"cluster" key:"cluster.name" placeholder:"NAME" help:"Keeps clusters apart that could reach each other; if nothing is said flamingo."`
+	Insecure    bool          `group:"cluster" key:"cluster.insecure" help:"Allow clear text between nodes beyond loopback, on a network that nobody else can reach."`
+	Data        string        `group:"cluster" key:"node.data" placeholder:"DIR" help:"Data directory: the last number, and the node's part of what the cluster agreed on."`
+	Ephemeral   bool          `group:"cluster" key:"node.ephemeral" help:"Allow --expect above 1 without --data: when most of these nodes have ended, the cluster has."`
+	Name        string        `group:"cluster" key:"node.name" placeholder:"NAME" help:"The node's name, for people; if nothing is said the host's."`
+	SendTimeout time.Duration `group:"cluster" key:"limits.send_timeout" placeholder:"TIME" help:"How long a send waits for room on the way to another node; 0 is 5s."`
+
+	Admin     string `group:"admin" key:"admin.address" default:"127.0.0.1:4180" help:"Where the admin API listens; beyond loopback with --token-file alone."`
+	TokenFile string `group:"admin" key:"admin.token_file" placeholder:"FILE" help:"File with the token that the admin API asks for."`
+
+	LogLevel  slog.Level `group:"log" key:"log.level" default:"info" help:"debug, info, warn or error."`
+	LogFormat string     `group:"log" key:"log.format" enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Help is the end of the help text.
+func (*runCommand) Help() string {
+	return `Each setting is a flag, a variable of the environment and a key of the file: --cluster-name is ` +
+		`FLAMINGO_CLUSTER_NAME and the key in brackets, cluster.name. The flag goes before the variable, ` +
+		`the variable before the file, the file before the default.`
+}
+
+// check finds what is wrong with the settings and what no later check would
+// find: what they mean together.
+func (r *runCommand) check() error {
+	if r.Expect > 1 && r.Data == "" && !r.Ephemeral {
+		return badUse("--expect %d without --data: a cluster of nodes that keep nothing is gone when most of them have ended; "+
+			"give --data DIR, or --ephemeral if that is meant", r.Expect)
+	}
+	if !r.clustered() && r.Advertise+r.ClusterName != "" {
+		return badUse("--advertise and --cluster-name are for a node that belongs to a cluster: give --cluster, --join or --expect, too")
+	}
+	if r.Data != "" && r.Ephemeral {
+		return badUse("--ephemeral beside --data %s: one of them", r.Data)
+	}
+	return nil
+}
+
+// clustered reports whether the node belongs to a cluster, as node.Opts has it.
+func (r *runCommand) clustered() bool { return r.Cluster != "" || len(r.Join) > 0 || r.Expect != 0 }
+
+// opts are the settings as options of a node.
+func (r *runCommand) opts() (node.Opts, error) {
+	slow, err := transport.ParseSlowPolicy(r.SlowClient)
+	if err != nil {
+		return node.Opts{}, err
+	}
+	opts := node.Opts{
+		Listen:          r.Listen,
+		Framing:         r.Framing,
+		MaxConns:        r.MaxConns,
+		ActivityTimeout: r.ActivityTimeout,
+		OutputBytes:     int(r.OutputBytes),
+		SlowClient:      slow,
+		Ignore:          node.IgnoreCloses, // the built-in applications keep nothing of a client
+		DataDir:         r.Data,
+		Cluster:         r.Cluster,
+		Advertise:       r.Advertise,
+		Join:            r.Join,
+		Expect:          r.Expect,
+		ClusterName:     r.ClusterName,
+		Name:            r.Name,
+		Insecure:        r.Insecure,
+		SendTimeout:     r.SendTimeout,
+	}
+	if isRaw(r.Framing) {
+		opts.BufferSize = int(r.MaxMessage) // the same to whoever sends
+	} else {
+		opts.MaxMessage = int(r.MaxMessage)
+	}
+	return opts, nil
+}

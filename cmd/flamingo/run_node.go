@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"flamingo/node"
+)
+
+// stopTimeout bounds an orderly stop: a client may take 5 s to be flushed, other
+// nodes as long to answer, and the vote is handed over.
+const stopTimeout = 30 * time.Second
+
+// Run runs the node until ctx is done: first what shows it, which tells what
+// the node waits for; then the node.
+func (r *runCommand) Run(ctx context.Context, con *console) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	opts, err := r.opts()
+	if err != nil {
+		return err
+	}
+	logger := newLogger(con.talk, r.LogLevel, r.LogFormat)
+	opts.Logger = logger
+	view, err := openView(ctx, r.Admin, r.TokenFile, int64(r.MaxMessage), logger)
+	if err != nil {
+		return err
+	}
+	defer view.close()
+	view.Waiting(r.waitsFor())
+	if r.clustered() {
+		logger.Info(r.waitsFor())
+	}
+	n, err := node.OpenContext(ctx, opts)
+	if err != nil {
+		return notOpened(ctx, opts, err)
+	}
+	a := startApp(ctx, n, r.App, r.Framing, r.Listen, logger)
+	view.Attach(n)
+	r.announce(con, n, view.url(), logger)
+
+	<-ctx.Done()
+	logger.Info("stopping: no new clients, what is queued is written; once more ends at once", "why", context.Cause(ctx))
+	view.Drain()
+	err = stopNode(ctx, n)
+	a.wait()
+	logger.Info("stopped")
+	return err
+}
+
+// stopNode closes n in order.
+func stopNode(ctx context.Context, n *node.Node) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return n.Close(ctx)
+}
+
+// waitsFor says what the node waits for until it has a number.
+func (r *runCommand) waitsFor() string {
+	places := strings.Join(r.Join, ", ")
+	switch {
+	case r.Expect > 1:
+		return fmt.Sprintf("waiting for %d nodes to found the cluster, looking at %s", r.Expect, orDash(places))
+	case r.Expect == 0 && len(r.Join) > 0:
+		return fmt.Sprintf("waiting for a cluster at %s; if there is none, give --expect 1, 3 or 5 to the nodes that found it", places)
+	default:
+		return "waiting for a node number"
+	}
+}
+
+// notOpened says why there is no node: which option to change if a port is
+// taken, and nothing if that was what the user wanted.
+func notOpened(ctx context.Context, opts node.Opts, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // it was interrupted, as the user wanted
+	case isInUse(err):
+		return portInUse(opts, err)
+	default:
+		return err
+	}
+}
+
+// portInUse names the port and the option that says it.
+func portInUse(opts node.Opts, err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Addr == nil {
+		return err
+	}
+	port := place(op.Addr)
+	for _, text := range opts.Listen {
+		l, e := parseListener(text)
+		if e == nil && strings.HasSuffix(l.Address, ":"+port) {
+			return &portError{port, "--listen " + text, listenKey}
+		}
+	}
+	if strings.HasPrefix(op.Net, "tcp") || strings.HasPrefix(op.Net, "udp") {
+		return &portError{port, "--cluster " + op.Addr.String(), "cluster.address"}
+	}
+	return err
+}
+
+// A portError says that somebody else has the port of an option of run.
+type portError struct{ port, option, key string }
+
+func (e *portError) Error() string {
+	return fmt.Sprintf("port %s is in use: it is that of %s (key %s); choose another, or end who has it", e.port, e.option, e.key)
+}

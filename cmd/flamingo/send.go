@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"flamingo/idspace"
+)
+
+// maxData bounds the message that send reads from a file or a pipe, in bytes:
+// over the 15 MiB that nodes forward.
+const maxData = 64 << 20
+
+// sendCommand sends one message.
+type sendCommand struct {
+	apiFlags
+
+	ID   idspace.ID `arg:"" help:"The connection."`
+	Data string     `arg:"" placeholder:"DATA" help:"The message; - reads it from standard input, @FILE from a file. It is sent as it is: a line without its end."`
+
+	Ack     string        `enum:"written,queued" default:"written" help:"Wait until it is written to the client's socket, or only accepted: written or queued."`
+	Timeout time.Duration `default:"2s" help:"How long to wait for that."`
+}
+
+// sent is the answer to a send.
+type sent struct {
+	ID        string `json:"id"`
+	Outcome   string `json:"outcome"`
+	ElapsedUS int64  `json:"elapsed_us"`
+}
+
+// Run sends, and prints what became of it.
+func (c *sendCommand) Run(ctx context.Context, con *console) error {
+	if c.Timeout <= 0 {
+		return badUse("--timeout %v: want more than 0s", c.Timeout)
+	}
+	data, err := c.data(con.in)
+	if err != nil {
+		return err
+	}
+	query := url.Values{"ack": {c.Ack}}
+	if c.Ack == "written" {
+		query.Set("timeout", c.Timeout.String())
+	}
+	body, err := c.call(ctx, request{
+		method: http.MethodPost,
+		path:   "connections/" + c.ID.String() + "/messages",
+		query:  query,
+		body:   data,
+		takes:  c.Timeout,
+	})
+	if err != nil {
+		return c.failed(con, body, err)
+	}
+	if c.JSON {
+		return printJSON(con.out, body)
+	}
+	answer, err := decode[sent](body)
+	if err != nil {
+		return err
+	}
+	elapsed := time.Duration(answer.ElapsedUS) * time.Microsecond
+	_, err = fmt.Fprintf(con.out, "%s: %d bytes to %s in %v\n", answer.Outcome, len(data), c.ID, elapsed)
+	return err
+}
+
+// data returns the message, wherever it comes from.
+func (c *sendCommand) data(in io.Reader) ([]byte, error) {
+	path, isFile := strings.CutPrefix(c.Data, "@")
+	switch {
+	case isFile:
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, badUse("message: %w", err)
+		}
+		defer f.Close()
+		in = f
+	case c.Data != "-":
+		return []byte(c.Data), nil
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxData+1))
+	if err != nil {
+		return nil, fmt.Errorf("message: %w", err)
+	}
+	if len(data) > maxData {
+		return nil, badUse("message: longer than %d bytes, which is too large for any framing here", maxData)
+	}
+	return data, nil
+}

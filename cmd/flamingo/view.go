@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"flamingo/node/admin"
+)
+
+// A view shows a node over HTTP, before there is one too.
+type view struct {
+	*admin.Handler
+	server *http.Server
+	addr   net.Addr
+	ended  chan struct{} // closed when nothing is served any more
+}
+
+// openView listens and serves. Without a token it does so on loopback alone.
+func openView(ctx context.Context, address, tokenFile string, maxMessage int64, logger *slog.Logger) (*view, error) {
+	cfg := admin.Config{MaxMessage: maxMessage, Logger: logger}
+	if tokenFile != "" {
+		var err error
+		if cfg.Token, err = readToken(tokenFile); err != nil {
+			return nil, err
+		}
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, badUse("--admin %s (key admin.address): want HOST:PORT", address)
+	}
+	if cfg.Token == "" && !isLoopback(host) {
+		return nil, badUse("--admin %s (key admin.address): beyond loopback who asks needs a token; give --token-file FILE, or listen on 127.0.0.1", address)
+	}
+	v := &view{ended: make(chan struct{})}
+	if v.Handler, err = admin.New(cfg); err != nil {
+		return nil, usageError{error: err}
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", address)
+	switch {
+	case isInUse(err):
+		return nil, &portError{port, "--admin " + address, "admin.address"}
+	case err != nil:
+		return nil, fmt.Errorf("--admin %s (key admin.address): %w", address, err)
+	}
+	v.server, v.addr = admin.Server(v.Handler), ln.Addr()
+	go func() {
+		defer close(v.ended)
+		if err := v.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("the admin API has ended", "err", err)
+		}
+	}()
+	return v, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// url is where the view is.
+func (v *view) url() string { return "http://" + reachable(v.addr) }
+
+// close ends what is served, requests under way included.
+func (v *view) close() {
+	v.server.Close()
+	<-v.ended
+}
