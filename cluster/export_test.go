@@ -36,3 +36,10 @@ func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }
 
 // BreakStore makes every later write of consensus fail.
 func (c *Cluster) BreakStore() { c.seat().store.Close() }
+
+// Codes are those of answers, under their names in docs/protocol.md.
+var Codes = map[string]uint8{
+	"ok": uint8(codeOK), "not-leader": uint8(codeNotLeader), "busy": uint8(codeBusy), "uncertain": uint8(codeUncertain),
+	"life-ended": uint8(codeLifeEnded), "failed": uint8(codeFailed), "stale-start": uint8(codeStaleStart),
+	"server-changed": uint8(codeServerChanged),
+}
