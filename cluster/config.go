@@ -65,6 +65,11 @@ type Config struct {
 	// Zero means 5 s; at most 1 h.
 	SendTimeout time.Duration
 
+	// Waiting is told what the node waits for, as Cluster.Waiting says it, when
+	// that changes, up to 1 s later; empty when it waits no more. It must not
+	// block. Nil: the log alone says so.
+	Waiting func(string)
+
 	// Timing of gossip. Zero means gossip.LAN().
 	Timing gossip.Timing
 
@@ -117,6 +122,9 @@ func (c *Config) validate() error {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Waiting == nil {
+		c.Waiting = func(string) {}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -21,12 +21,18 @@ const (
 // namesShown bounds the names in one line.
 const namesShown = 8
 
-// reportWaiting logs what this node waits for, until ctx is done.
+// reportWaiting tells and logs what this node waits for, until ctx is done.
 func (c *Cluster) reportWaiting(ctx context.Context) error {
 	since, every := time.Now(), waitQuiet
+	told := ""
 	for ctx.Err() == nil {
 		pause(ctx, waitLook)
-		switch why := c.Waiting(); {
+		why := c.Waiting()
+		if why != told {
+			c.cfg.Waiting(why)
+			told = why
+		}
+		switch {
 		case why == "":
 			since, every = time.Now(), waitQuiet
 		case time.Since(since) >= every:

@@ -255,6 +255,30 @@ func TestOpenGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
+func TestOpenTellsWhatItWaitsFor(t *testing.T) {
+	opts := fabric(t)[0]
+	told := make(chan string, 1)
+	opts.Waiting = func(reason string) {
+		select {
+		case told <- reason:
+		default:
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	opened := make(chan error, 1)
+	go func() {
+		_, err := node.OpenContext(ctx, opts)
+		opened <- err
+	}()
+	if reason := receive(t, "a reason", told); !strings.Contains(reason, "2 more nodes") {
+		t.Errorf("the first of three nodes waits for %q, want two more", reason)
+	}
+	cancel()
+	if err := receive(t, "Open to give up", opened); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open = %v, want %v", err, context.Canceled)
+	}
+}
+
 func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*node.Opts)
@@ -264,6 +288,7 @@ func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 		"address":        {func(o *node.Opts) { o.Cluster = "nowhere" }, `Cluster "nowhere"`},
 		"clear text":     {func(o *node.Opts) { o.Cluster = "192.0.2.1:4110" }, "192.0.2.1:4110"},
 		"advertise":      {func(o *node.Opts) { o.Expect, o.Advertise = 1, ":4110" }, `Advertise ":4110"`},
+		"admin":          {func(o *node.Opts) { o.Admin = ":4180" }, `Admin ":4180"`},
 		"join":           {func(o *node.Opts) { o.Expect, o.Join = 1, []string{"node1:99999"} }, "node1:99999"},
 		"cluster name":   {func(o *node.Opts) { o.Expect, o.ClusterName = 1, string(make([]byte, 65)) }, "ClusterName"},
 		"name":           {func(o *node.Opts) { o.Expect, o.Name = 1, string(make([]byte, 65)) }, "Name"},

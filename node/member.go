@@ -36,6 +36,7 @@ func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 		MaxMessage:  min(max(o.MaxMessage, mesh.DefaultMaxMessage), maxForwarded),
 		SendTimeout: o.SendTimeout,
 		OutcomeOf:   codeOf,
+		Waiting:     o.Waiting,
 		Logger:      o.Logger,
 	}
 	var err error
@@ -44,6 +45,9 @@ func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 	}
 	if cfg.Advertise, err = parseAddr(o.Advertise); err != nil || cfg.Advertise.IsValid() && cfg.Advertise.Addr().IsUnspecified() {
 		faults = append(faults, badOption("Advertise", strconv.Quote(o.Advertise), "IP:PORT, of one address"))
+	}
+	if cfg.Admin, err = parseAddr(o.Admin); err != nil || cfg.Admin.IsValid() && cfg.Admin.Addr().IsUnspecified() {
+		faults = append(faults, badOption("Admin", strconv.Quote(o.Admin), "IP:PORT, of one address"))
 	}
 	if o.Expect == 0 && len(o.Join) == 0 {
 		cfg.Expect = 1

@@ -163,6 +163,16 @@ type Opts struct {
 	// loopback. Set it on a network that nobody else can reach.
 	Insecure bool
 
+	// Admin is where the program shows the node over HTTP, as IP:PORT, for other
+	// nodes to list. The node opens nothing there. Empty for none.
+	Admin string
+
+	// Waiting is told what a node of a cluster waits for while it is opened, or
+	// later for a further number: whom it sees, and what to do if that is not
+	// what was meant. It is called when that changes, with "" when the wait is
+	// over, and must not block. Nil: the log alone says so.
+	Waiting func(reason string)
+
 	// SendTimeout is how long a send waits for room on the way to another node.
 	// Zero means 5 s; at most 1 h.
 	SendTimeout time.Duration

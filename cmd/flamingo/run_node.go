@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -33,6 +34,14 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	}
 	defer view.close()
 	view.Waiting(r.waitsFor())
+	opts.Waiting = func(reason string) {
+		if reason != "" {
+			view.Waiting("waiting for " + reason)
+		}
+	}
+	if a, err := netip.ParseAddrPort(view.addr.String()); err == nil && !a.Addr().IsUnspecified() {
+		opts.Admin = a.String()
+	}
 	if r.clustered() {
 		logger.Info(r.waitsFor())
 	}
