@@ -53,7 +53,7 @@ type Cluster struct {
 // New returns a Cluster. It opens the data directory, and nothing else; Close
 // gives it up.
 func New(cfg Config) (*Cluster, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("cluster: config: %w", err)
 	}
 	cfg = cfg.withDefaults()
@@ -61,7 +61,7 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	p, err := port.New(port.Config{Addr: cfg.Address, Insecure: cfg.Insecure, Network: cfg.Network, Logger: cfg.Logger})
+	p, err := port.New(cfg.portConfig())
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}

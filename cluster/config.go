@@ -95,13 +95,34 @@ type Config struct {
 // value and what is allowed.
 var ErrBadConfig = errors.New("bad config")
 
+// Check returns everything that New and Listen would refuse c for, as far as it
+// can be told before anything is opened. The error matches ErrBadConfig.
+func (c *Config) Check() error {
+	faults := []error{c.validate(), gossip.Check(c.ClusterName, c.NodeName, c.Join)}
+	if _, err := port.New(c.portConfig()); err != nil {
+		faults = append(faults, err)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return configError{err}
+	}
+	return nil
+}
+
+// A configError is a fault that another package has found, too: ErrBadConfig.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+func (configError) Is(target error) bool { return target == ErrBadConfig }
+
+func (c *Config) portConfig() port.Config {
+	return port.Config{Addr: c.Address, Insecure: c.Insecure, Network: c.Network, Logger: c.Logger}
+}
+
 func (c *Config) validate() error {
 	var faults []error
 	bad := func(option string, value any, allowed string) {
 		faults = append(faults, fmt.Errorf("%w: %s %v: allowed is %s", ErrBadConfig, option, value, allowed))
-	}
-	if c.NodeName == "" {
-		bad("NodeName", `""`, "a name")
 	}
 	if c.Expect != 0 && c.Expect != 1 && c.Expect != 3 && c.Expect != 5 {
 		bad("Expect", c.Expect, "0, 1, 3 or 5")
@@ -114,6 +135,12 @@ func (c *Config) validate() error {
 	}
 	if c.OutcomeOf == nil {
 		bad("OutcomeOf", "(nil)", "the codes for the errors of Owner")
+	}
+	if c.MaxMessage < 0 || c.MaxMessage > 15<<20 {
+		bad("MaxMessage", c.MaxMessage, "0 to 15 MiB")
+	}
+	if c.SendTimeout < 0 || c.SendTimeout > time.Hour {
+		bad("SendTimeout", c.SendTimeout, "0 to 1h")
 	}
 	if c.Election < 0 || c.Election > time.Minute {
 		bad("Election", c.Election, "0 to 1m")

@@ -279,6 +279,17 @@ func TestOpenTellsWhatItWaitsFor(t *testing.T) {
 	}
 }
 
+func TestEveryFaultOfTheOptionsIsReportedAtOnce(t *testing.T) {
+	opts := lines()
+	opts.MaxConns, opts.Expect, opts.Cluster, opts.Join = -1, 2, "nowhere", []string{"node1:99999"}
+	_, err := node.Open(opts)
+	for _, want := range []string{"MaxConns -1", "Expect 2", `Cluster "nowhere"`, "node1:99999"} {
+		if !errors.Is(err, node.ErrBadOption) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open = %v, want it to name %q", err, want)
+		}
+	}
+}
+
 func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*node.Opts)

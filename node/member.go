@@ -16,7 +16,6 @@ import (
 	"flamingo/cluster/consensus"
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/mesh"
-	"flamingo/cluster/port"
 	"flamingo/transport"
 )
 
@@ -87,11 +86,11 @@ type member struct {
 	err     error              // how it ended; set before ended is closed
 }
 
-// newMember returns a member that runs nothing yet. tell is told of messages
-// that were accepted for connections of other nodes and not delivered.
-func newMember(cfg cluster.Config, tell func(transport.Undelivered)) (*member, error) {
-	m := &member{owner: &owner{}, logger: cfg.Logger, ended: make(chan struct{})}
-	cfg.Owner = m.owner
+// newMember returns a member that runs nothing yet, for the owner of cfg. tell is
+// told of messages that were accepted for connections of other nodes and not
+// delivered.
+func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered)) (*member, error) {
+	m := &member{owner: own, logger: cfg.Logger, ended: make(chan struct{})}
 	cfg.Undelivered = func(u mesh.Undelivered) {
 		tell(transport.Undelivered{ID: u.ID, Outcome: outcomeOf(u.Outcome.Err()), Count: u.Messages})
 	}
@@ -105,10 +104,8 @@ func newMember(cfg cluster.Config, tell func(transport.Undelivered)) (*member, e
 
 // clusterFault gives an error of the cluster the names of this package.
 func clusterFault(err error) error {
-	for _, fault := range []error{cluster.ErrBadConfig, gossip.ErrBadConfig, mesh.ErrBadConfig, port.ErrInsecure} {
-		if errors.Is(err, fault) {
-			return optionError{err}
-		}
+	if errors.Is(err, cluster.ErrBadConfig) || errors.Is(err, gossip.ErrBadConfig) {
+		return optionError{err}
 	}
 	if errors.Is(err, consensus.ErrLocked) {
 		return fmt.Errorf("%w: %w", ErrInUse, err)

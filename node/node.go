@@ -105,12 +105,17 @@ func (n *Node) build(s surroundings) error {
 		return err
 	}
 	membership, more := n.opts.clusterConfig()
+	membership.Network, membership.Now = s.network, s.clock.now
+	membership.Timing, membership.Election = s.gossip, s.election
+	own := &owner{}
+	membership.Owner = own
+	if err := membership.Check(); err != nil {
+		more = append(more, clusterFault(err))
+	}
 	if faults = append(faults, more...); len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	membership.Network, membership.Now = s.network, s.clock.now
-	membership.Timing, membership.Election = s.gossip, s.election
-	if n.member, err = newMember(membership, n.clients.AddUndelivered); err != nil {
+	if n.member, err = newMember(membership, own, n.clients.AddUndelivered); err != nil {
 		return err
 	}
 	n.granter = n.member

@@ -106,6 +106,29 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
+// Check returns what New would find wrong with two names and the seeds, before
+// there is a port. An empty cluster name is the default. The error matches
+// [ErrBadConfig].
+func Check(clusterName, nodeName string, seeds []string) error {
+	var faults []error
+	bad := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%w: "+format, append([]any{ErrBadConfig}, args...)...))
+	}
+	if clusterName != "" && !validName(clusterName) {
+		bad("ClusterName %.*q: want 1 to %d bytes of printable UTF-8", quoteLimit, clusterName, MaxNameLen)
+	}
+	if !validName(nodeName) {
+		bad("Name %.*q: want 1 to %d bytes of printable UTF-8", quoteLimit, nodeName, MaxNameLen)
+	}
+	if len(seeds) > maxSeeds {
+		bad("Join: %d places: want at most %d", len(seeds), maxSeeds)
+	}
+	if _, err := parseSeeds(seeds); err != nil {
+		bad("Join: %w", err)
+	}
+	return errors.Join(faults...)
+}
+
 // checkBounds is the part of validate about numbers and lists.
 func (c Config) checkBounds() error {
 	var faults []error
