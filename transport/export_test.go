@@ -185,7 +185,9 @@ func (o *Output) Write(n int) (data []byte, messages int) {
 		data = append(data, rest[:min(len(rest), n-len(data))]...)
 		skip = 0
 	}
-	return data, o.o.wrote(len(data))
+	messages = o.o.wrote(len(data))
+	tellWritten(o.o.takeSettled())
+	return data, messages
 }
 
 func (o *Output) Drop() (gone, uncertain, written int) {

@@ -367,6 +367,10 @@ func (l *loop) tend(s *slot, i uint32) {
 		s.flags.Or(flagAbort)
 	}
 	s.outBytes -= int32(wrote)
+	var written *ticket
+	if out != nil {
+		written = out.takeSettled()
+	}
 	again := false
 	if out != nil && out.idleLocked() {
 		b.out = nil
@@ -378,6 +382,7 @@ func (l *loop) tend(s *slot, i uint32) {
 	}
 	v := l.t.reviewLocked(s)
 	s.mu.Unlock()
+	tellWritten(written)
 	if again {
 		l.mu.Lock()
 		l.dirty = append(l.dirty, i)

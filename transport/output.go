@@ -30,6 +30,7 @@ type chunk struct {
 // A ticket is held by a sender that waits for the outcome of one message.
 type ticket struct {
 	done chan error // receives the outcome once; capacity 1, never closed
+	next *ticket    // of those in written
 }
 
 // An output is what one connection was sent and has not written. Senders
@@ -41,6 +42,10 @@ type output struct {
 	// Owned by the driver.
 	writing *chunk
 	written int // bytes of writing that are out
+
+	// Tickets of messages that are out, in their order, until the bytes are no
+	// longer counted as waiting: who is told may send at once.
+	settled, lastSettled *ticket
 }
 
 var (
@@ -144,10 +149,37 @@ func (o *output) wrote(n int) (messages int) {
 		c := o.writing
 		o.writing, o.written = c.next, o.written-len(c.data)
 		messages += len(c.ends)
-		c.tell(nil)
+		o.settle(c.ticket)
 		c.recycle()
 	}
 	return messages
+}
+
+func (o *output) settle(t *ticket) {
+	switch {
+	case t == nil:
+		return
+	case o.settled == nil:
+		o.settled = t
+	default:
+		o.lastSettled.next = t
+	}
+	o.lastSettled = t
+}
+
+// takeSettled returns the tickets of messages that are out, for tellWritten once
+// their bytes are no longer counted.
+func (o *output) takeSettled() (first *ticket) {
+	first = o.settled
+	o.settled, o.lastSettled = nil, nil
+	return first
+}
+
+// tellWritten tells those who wait for a message that it is written.
+func tellWritten(first *ticket) {
+	for t := first; t != nil; t = t.next {
+		t.done <- nil
+	}
 }
 
 // idleLocked reports whether nothing is left to write. It is called by the

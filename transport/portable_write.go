@@ -13,6 +13,7 @@ func (c *portableConn) write(out *output) bool {
 	for out.writing != nil && !c.s.has(flagAbort) {
 		if out.written == len(out.writing.data) { // messages may be empty
 			c.d.traffic.out(out.wrote(0), 0)
+			tellWritten(out.takeSettled())
 			continue
 		}
 		n, err := c.writeOnce(out)
@@ -21,6 +22,7 @@ func (c *portableConn) write(out *output) bool {
 			c.s.mu.Lock()
 			c.s.outBytes -= int32(n)
 			c.s.mu.Unlock()
+			tellWritten(out.takeSettled())
 		}
 		if err != nil {
 			return false

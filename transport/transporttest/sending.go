@@ -15,6 +15,7 @@ import (
 
 var sendingTests = []test{
 	{"Send returns once the message is written", sendReturns},
+	{"nothing is pending once Send has returned", sendLeavesNothing},
 	{"Send takes a message back whose time is over", sendExpires},
 	{"Send does not know of a message that is written in part", sendUncertain},
 	{"Send answers when the connection ends", sendAnswersEnd},
@@ -49,6 +50,26 @@ func sendReturns(t *testing.T, s suite) {
 	if err := r.Send(t.Context(), id, []byte("two\nlines")); err == nil {
 		t.Error("Send of what the framing refuses: no error")
 	}
+}
+
+// sendLeavesNothing: who is told that a message is written may send the next one,
+// which must not find the queue as full as before.
+func sendLeavesNothing(t *testing.T, s suite) {
+	r := s.start(t, func(c *transport.Config) { c.OutputBytes = 64 << 10 })
+	c, id := r.connect()
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(io.Discard, c) })
+	msg := make([]byte, 40<<10)
+	for k := range 2000 {
+		if err := r.Send(t.Context(), id, msg); err != nil {
+			t.Fatalf("Send %d: %v", k, err)
+		}
+		if info, err := r.Describe(id); err != nil || info.PendingBytes != 0 {
+			t.Fatalf("after Send %d: %d bytes pending, %v", k, info.PendingBytes, err)
+		}
+	}
+	c.Close()
+	reading.Wait()
 }
 
 // inTheBackground runs Send until it answers, and returns once the message is
