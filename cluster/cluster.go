@@ -114,7 +114,7 @@ func (c *Cluster) Listen(ctx context.Context) error {
 	}
 	g, err := gossip.New(gossip.Config{
 		Port: c.port, Boot: c.boot, ClusterName: c.cfg.ClusterName, Advertise: c.cfg.Advertise,
-		Seeds: c.cfg.Join, Timing: c.cfg.Timing, Logger: c.cfg.Logger, Meta: meta,
+		Seeds: c.cfg.Join, Timing: c.cfg.Timing, LeaveTimeout: goodbyeTimeout, Logger: c.cfg.Logger, Meta: meta,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)

@@ -11,8 +11,15 @@ import (
 	"flamingo/cluster/gossip"
 )
 
-// leaveTimeout bounds an orderly leave.
-const leaveTimeout = 3 * time.Second
+const (
+	// leaveTimeout bounds an orderly leave.
+	leaveTimeout = 3 * time.Second
+
+	// goodbyeTimeout bounds the goodbye of gossip, which nobody may be left to
+	// hear when all nodes end together. It is a hint: the end of the life is
+	// recorded by then.
+	goodbyeTimeout = time.Second
+)
 
 // ErrLifeEnded says that the cluster has recorded the end of this life while it
 // ran: its ids are gone everywhere else. Usually its data directory was copied,
