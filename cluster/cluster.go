@@ -69,7 +69,10 @@ func New(cfg Config) (*Cluster, error) {
 		cfg: cfg, boot: boot, port: p, notice: newNotice(), reads: newReads(),
 		look: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	c.dir = newDirectory(func(boot idspace.BootID) *Peer { return &Peer{mesh: c.mesh, boot: boot} })
+	c.dir = newDirectory(
+		func(boot idspace.BootID) *Peer { return &Peer{mesh: c.mesh, boot: boot} },
+		func(n idspace.NodeNumber) bool { return c.view().gone(n) },
+	)
 	if err := c.takeSeat(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}

@@ -19,6 +19,10 @@ type directory struct {
 	routes  atomic.Pointer[map[idspace.NodeNumber]*Peer]
 	newPeer func(idspace.BootID) *Peer
 
+	// over says that a number is gone for ever: what is heard of it comes late.
+	// It takes no lock.
+	over func(idspace.NodeNumber) bool
+
 	mu      sync.RWMutex
 	members map[idspace.BootID]gossip.Member        // guarded by mu: present, bounded by gossip
 	servers map[idspace.ServerID]idspace.BootID     // guarded by mu: of members
@@ -32,9 +36,10 @@ type directory struct {
 // is forgotten.
 const maxPlaces = 4096
 
-func newDirectory(newPeer func(idspace.BootID) *Peer) *directory {
+func newDirectory(newPeer func(idspace.BootID) *Peer, over func(idspace.NodeNumber) bool) *directory {
 	d := &directory{
 		newPeer: newPeer,
+		over:    over,
 		members: make(map[idspace.BootID]gossip.Member),
 		servers: make(map[idspace.ServerID]idspace.BootID),
 		numbers: make(map[idspace.NodeNumber]idspace.BootID),
@@ -140,7 +145,7 @@ func (d *directory) heard(boot idspace.BootID, numbers []idspace.NodeNumber, las
 
 func (d *directory) ownLocked(boot idspace.BootID, n idspace.NodeNumber) {
 	d.last = max(d.last, n)
-	if d.numbers[n] == boot {
+	if d.numbers[n] == boot || d.over(n) {
 		return
 	}
 	d.numbers[n] = boot
