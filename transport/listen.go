@@ -23,11 +23,11 @@ type boundListener struct {
 	paused atomic.Bool // accepting stands still until there is room
 }
 
-// full reports whether the listener has as many connections as it may have.
 // String names it by the address that clients connect to, with the port that the
 // system chose.
 func (b *boundListener) String() string { return b.Network + "://" + b.addr.String() }
 
+// full reports whether the listener has as many connections as it may have.
 func (b *boundListener) full() bool { return b.MaxConns > 0 && int(b.conns.Load()) >= b.MaxConns }
 
 // removeSocketFile removes what a Unix listener left in the file system.
