@@ -320,3 +320,46 @@ func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 		})
 	}
 }
+
+func TestNodeLeavesInOrderWhateverItsSendsWaitFor(t *testing.T) {
+	opts := fabric(t)
+	opts[2].Ignore = node.IgnoreCloses
+	nodes := openAll(t, opts)
+	_, stuck := connectID(t, nodes[0]) // reads nothing
+	msg := make([]byte, 64<<10)
+	messages := func() uint64 {
+		info, err := nodes[0].Describe(t.Context(), stuck)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.MessagesOut
+	}
+	until(t, "output that the client does not take", func() bool {
+		info, err := nodes[0].Describe(t.Context(), stuck)
+		if err == nil && info.PendingBytes < 512<<10 {
+			err = nodes[0].SendData(stuck, msg)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.PendingBytes >= 512<<10
+	})
+	before := messages()
+	sent := make(chan error, 1)
+	go func() { sent <- nodes[2].Send(context.Background(), stuck, []byte("never written")) }()
+	until(t, "the send to be taken", func() bool { return messages() > before })
+
+	c, id := connectID(t, nodes[2])
+	if err := nodes[2].Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.expectEnd()
+	if err := receive(t, "the outcome", sent); !errors.Is(err, node.ErrUncertain) {
+		t.Errorf("the send that waited: %v, want %v", err, node.ErrUncertain)
+	}
+	for _, n := range nodes[:2] {
+		until(t, "the end of the life to be known", func() bool {
+			return errors.Is(n.SendData(id, []byte("x")), node.ErrGone)
+		})
+	}
+}

@@ -26,9 +26,11 @@ func OpenWithClock(opts Opts, c Clock) (*Node, error) {
 }
 
 // OpenHasty is Open with timings for a quiet loopback: failures are seen within
-// a second.
+// a second, and outcomes are waited for as long.
 func OpenHasty(ctx context.Context, opts Opts) (*Node, error) {
-	return open(ctx, opts, surroundings{clock: systemClock, gossip: gossip.Fast(), election: 200 * time.Millisecond})
+	return open(ctx, opts, surroundings{
+		clock: systemClock, gossip: gossip.Fast(), election: 200 * time.Millisecond, flush: time.Second,
+	})
 }
 
 // A Granter grants node numbers to one life.

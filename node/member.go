@@ -80,6 +80,7 @@ type member struct {
 	cluster *cluster.Cluster
 	owner   *owner
 	logger  *slog.Logger
+	flush   time.Duration      // flushTimeout, or less in tests
 	stop    context.CancelFunc // nil until it runs
 	ended   chan struct{}      // closed when the cluster does not run any more
 	over    atomic.Bool        // the same, for the way of every send
@@ -144,13 +145,14 @@ func (m *member) Grant(ctx context.Context) (NodeNumber, error) { return m.clust
 // what it sent to others.
 const flushTimeout = 5 * time.Second
 
-// leave waits until what was sent to other nodes has its outcomes, at most until
-// ctx is done, and leaves the cluster in order. What has no outcome by then is
-// reported by Undelivered.
+// leave waits until what was sent to other nodes has its outcomes, and leaves the
+// cluster in order, both at most until ctx is done. What has no outcome by then
+// is reported by Undelivered. A client that does not read, or a program that
+// goes on sending, takes nothing of the time for the goodbye.
 func (m *member) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
-	_ = m.cluster.Mesh().Flush(ctx) // late is no fault
+	flushing, cancel := context.WithTimeout(ctx, m.flush)
+	_ = m.cluster.Mesh().Flush(flushing) // late is no fault
+	cancel()
 	m.cluster.Leave(ctx)
 	m.stop()
 	<-m.ended

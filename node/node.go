@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,7 @@ type surroundings struct {
 
 	gossip   gossip.Timing // zero: as on a local network
 	election time.Duration // zero: 1 s
+	flush    time.Duration // zero: flushTimeout
 }
 
 func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
@@ -118,6 +120,7 @@ func (n *Node) build(s surroundings) error {
 	if n.member, err = newMember(membership, own, n.clients.AddUndelivered); err != nil {
 		return err
 	}
+	n.member.flush = cmp.Or(s.flush, flushTimeout)
 	n.granter = n.member
 	return nil
 }
