@@ -68,6 +68,9 @@ func newReads() reads { return reads{wanted: make(chan struct{}, 1)} }
 // wait reports whether a read that began after the call has succeeded, within
 // askTimeout.
 func (r *reads) wait(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	r.mu.Lock()

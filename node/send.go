@@ -1,6 +1,10 @@
 package node
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 // SendData sends msg to the connection id, wherever it is. It returns once the
 // message is accepted for delivery, or with an error, which matches an
@@ -26,8 +30,11 @@ func (n *Node) SendData(id ID, msg []byte) error {
 // cause too.
 func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
 	c, err := n.route(ctx, id)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = c.send(ctx, id, msg)
+	case errors.Is(err, ErrUnreachable) && ctx.Err() != nil: // while we asked who holds its number
+		err = fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
 	}
 	return outcome("send", id, err)
 }
