@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -84,3 +85,39 @@ var (
 	EncodeConnInfo = encodeConnInfo
 	DecodeConnInfo = decodeConnInfo
 )
+
+// LogIndex returns how many entries the log of the cluster's grants has, as far
+// as n has them.
+func LogIndex(n *Node) uint64 { return n.member.cluster.State().Index }
+
+// SendAtOnce sends to the given number of carriers, of which each waits for all
+// the others. It returns the outcomes, the carriers' indexes as errors.
+func SendAtOnce(carriers int) (results []error) {
+	var meeting sync.WaitGroup
+	meeting.Add(carriers)
+	ids := make([]ID, 2*carriers)
+	routes := make(map[carrier][]int)
+	for i := range ids {
+		ids[i] = ID(i)
+	}
+	for i := range carriers {
+		routes[&meetingCarrier{meeting: &meeting}] = []int{i, i + carriers}
+	}
+	results = make([]error, len(ids))
+	sendEach(routes, ids, nil, results)
+	return results
+}
+
+// A meetingCarrier sends nothing. It says of each id that it was the one.
+type meetingCarrier struct {
+	carrier
+	meeting *sync.WaitGroup
+}
+
+func (c *meetingCarrier) sendMany(ids []ID, _ []byte, results []error) {
+	c.meeting.Done()
+	c.meeting.Wait()
+	for i, id := range ids {
+		results[i] = &OpError{ID: id}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 )
 
 // SendData sends msg to the connection id, wherever it is. It returns once the
@@ -39,38 +41,72 @@ func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
 	return outcome("send", id, err)
 }
 
-// SendMany is SendData to each of ids. results[i] is the outcome for ids[i].
-// msg is framed once for each listener whose connections are among ids.
+// SendMany is SendData to each of ids, and waits no longer than for one of them.
+// results[i] is the outcome for ids[i]. msg is framed once for each listener
+// whose connections are among ids.
 func (n *Node) SendMany(ids []ID, msg []byte) (results []error) {
 	results = make([]error, len(ids))
-	for c, places := range n.routeMany(ids, results) {
-		part := make([]ID, len(places))
-		for k, i := range places {
-			part[k] = ids[i]
-		}
-		outcomes := make([]error, len(places))
-		c.sendMany(part, msg, outcomes)
-		for k, i := range places {
-			results[i] = outcomes[k]
-		}
-	}
+	sendEach(n.routeMany(n.life, ids, results), ids, msg, results)
 	for i, id := range ids {
 		results[i] = outcome("send", id, results[i])
 	}
 	return results
 }
 
+// sendEach has every carrier send to its places in ids, all at the same time: a
+// link without room holds up no other node, nor this one.
+func sendEach(routes map[carrier][]int, ids []ID, msg []byte, results []error) {
+	var sending sync.WaitGroup
+	for c, places := range routes {
+		if len(routes) == 1 {
+			sendPlaces(c, places, ids, msg, results)
+			return
+		}
+		sending.Go(func() { sendPlaces(c, places, ids, msg, results) })
+	}
+	sending.Wait()
+}
+
+func sendPlaces(c carrier, places []int, ids []ID, msg []byte, results []error) {
+	part, outcomes := make([]ID, len(places)), make([]error, len(places))
+	for k, i := range places {
+		part[k] = ids[i]
+	}
+	c.sendMany(part, msg, outcomes)
+	for k, i := range places {
+		results[i] = outcomes[k]
+	}
+}
+
+// lookUpTimeout bounds the wait for the cluster's word on all the ids of a
+// SendMany, which for one of them is as long.
+const lookUpTimeout = 3 * time.Second
+
 // routeMany returns for each carrier the places in ids that are its own, and
-// puts the outcome of ids that have none into results.
-func (n *Node) routeMany(ids []ID, results []error) map[carrier][]int {
+// puts the outcome of ids that have none into results. It asks once for each
+// node number.
+func (n *Node) routeMany(ctx context.Context, ids []ID, results []error) map[carrier][]int {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	type answer struct {
+		carrier carrier
+		err     error
+	}
+	answers := make(map[NodeNumber]answer)
 	routes := make(map[carrier][]int)
 	for i, id := range ids {
-		c, err := n.route(n.life, id)
-		if err != nil {
-			results[i] = err
+		if !id.Valid() {
+			results[i] = ErrBadID
 			continue
 		}
-		routes[c] = append(routes[c], i)
+		a, asked := answers[id.Node()]
+		if !asked {
+			a.carrier, a.err = n.route(ctx, id)
+			answers[id.Node()] = a
+		}
+		if results[i] = a.err; a.err == nil {
+			routes[a.carrier] = append(routes[a.carrier], i)
+		}
 	}
 	return routes
 }
@@ -78,8 +114,8 @@ func (n *Node) routeMany(ids []ID, results []error) map[carrier][]int {
 // SendClose ends the connection id, wherever it is, once what was accepted for
 // it before is written, within Opts.CloseTimeout. It does not wait for that; for
 // a connection of another node it waits for that node's answer, at most 5 s, and
-// then returns ErrUncertain. The error matches ErrGone if something else ended
-// the connection first. The end is not reported by RecvClose of this node.
+// then returns ErrUncertain, or ErrExpired if it has not asked yet. The error
+// matches ErrGone if something else ended the connection first. The end is not reported by RecvClose of this node.
 func (n *Node) SendClose(id ID) error { return n.close(id, ReasonSent) }
 
 // Disconnect is SendClose on behalf of somebody else than this program, such as
