@@ -39,7 +39,8 @@ func (n *Node) Nodes() []NodeInfo {
 		if n.Closing() {
 			state = gossip.StateDraining
 		}
-		return []NodeInfo{{Name: name, Number: n.Number(), Numbers: []NodeNumber{n.Number()}, State: state.String(), Self: true}}
+		numbers := n.ids.Numbers()
+		return []NodeInfo{{Name: name, Number: slices.Max(numbers), Numbers: numbers, State: state.String(), Self: true}}
 	}
 	var nodes []NodeInfo
 	for _, life := range n.member.cluster.Nodes() {

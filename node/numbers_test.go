@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -439,5 +440,16 @@ func TestCloseInterruptsTheWaitForAFurtherNumber(t *testing.T) {
 		if r := <-log.records; r.Level >= slog.LevelWarn {
 			t.Errorf("logged: %v", r.Message)
 		}
+	}
+}
+
+func TestNodesListsEveryNumberOfANodeAlone(t *testing.T) {
+	n := start(t, lines())
+	first := n.Number()
+	node.SkipTo(n, idspace.MaxSerial/2)
+	connectID(t, n)
+	until(t, "a further number", func() bool { return n.Number() > first })
+	if got, want := n.Nodes()[0].Numbers, []node.NodeNumber{first, n.Number()}; !slices.Equal(got, want) {
+		t.Errorf("numbers %v, want %v", got, want)
 	}
 }
