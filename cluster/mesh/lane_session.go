@@ -162,7 +162,7 @@ func (l *lane) take(s *stream) *chunk {
 		if len(l.queue) > 0 || l.outcomes != l.outcomeAck {
 			break
 		}
-		l.work.Wait()
+		awaitBatch(&l.work)
 	}
 	var c *chunk
 	if len(l.queue) > 0 {

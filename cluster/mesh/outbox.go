@@ -118,7 +118,7 @@ func (b *outbox) take() (buf []byte, frames int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for len(b.enc.buf) == 0 && b.ack == b.acked && !b.stopped {
-		b.more.Wait()
+		awaitBatch(&b.more)
 	}
 	if b.stopped {
 		return nil, 0

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"sync"
 	"sync/atomic"
 )
 
@@ -59,6 +61,17 @@ func reasonOf(err error) Reason {
 	default:
 		return ReasonIO
 	}
+}
+
+// awaitBatch is more.Wait for a writer. Woken, it first lets the goroutines run
+// that are ready to: a writer is woken by the first frame, and on a busy processor
+// would write that one alone, while many that have one too wait for their turn. On
+// an idle processor that costs next to nothing.
+func awaitBatch(more *sync.Cond) {
+	more.Wait()
+	more.L.Unlock()
+	runtime.Gosched()
+	more.L.Lock()
 }
 
 // write hands b to the network. frames is how many frames it holds.
