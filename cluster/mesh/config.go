@@ -22,11 +22,14 @@ type Network interface {
 
 // Identity says who this node is. Its methods return at once.
 type Identity interface {
-	Boot() idspace.BootID         // never changes
-	Cluster() idspace.ClusterID   // zero while blank
-	Last() idspace.NodeNumber     // the greatest number known to be granted
-	Owns(idspace.NodeNumber) bool // asked for every frame
+	Boot() idspace.BootID       // never changes
+	Cluster() idspace.ClusterID // zero while blank
+	Last() idspace.NodeNumber   // the greatest number known to be granted
 	Numbers() []idspace.NodeNumber
+
+	// Owns reports whether a number is one of this life. A stream that was told
+	// so once need not ask again: a life keeps its numbers to its end.
+	Owns(idspace.NodeNumber) bool
 }
 
 // Owner holds this node's connections. Every call returns at once; msg and ids

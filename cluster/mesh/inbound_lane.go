@@ -16,7 +16,8 @@ type inLane struct {
 	long    map[uint64]*assembly
 	inner   *decoder // for what was assembled
 	results []error
-	waits   atomic.Int64 // outcomes owed to sends that wait
+	mine    idspace.NodeNumber // the last one found to be ours; 0 for none
+	waits   atomic.Int64       // outcomes owed to sends that wait
 }
 
 // An assembly is a message of which not all parts have come.
@@ -84,7 +85,7 @@ func (n *inLane) take(seq uint64, f *frame) error {
 		return fmt.Errorf("%w: not an id", reasonError{ReasonMalformed})
 	}
 	switch {
-	case !n.mesh.cfg.Identity.Owns(id.Node()):
+	case !n.owns(id.Node()):
 		n.answer(seq, id, OutcomeNotMine)
 	case len(f.payload) > n.mesh.cfg.MaxMessage:
 		n.answer(seq, id, OutcomeTooLarge)
@@ -98,6 +99,19 @@ func (n *inLane) take(seq uint64, f *frame) error {
 		n.answer(seq, id, n.codeOf(n.mesh.cfg.Owner.Close(id)))
 	}
 	return nil
+}
+
+// owns is Identity.Owns. Most frames of a lane are for the number of the one
+// before, and a number that is ours stays so.
+func (n *inLane) owns(number idspace.NodeNumber) bool {
+	if number == n.mine {
+		return true
+	}
+	if !n.mesh.cfg.Identity.Owns(number) {
+		return false
+	}
+	n.mine = number
+	return true
 }
 
 func (n *inLane) codeOf(err error) Outcome {
@@ -146,7 +160,7 @@ func (n *inLane) takeMany(seq uint64, f *frame) error {
 		if !id.Valid() {
 			return fmt.Errorf("%w: not an id", reasonError{ReasonMalformed})
 		}
-		foreign = foreign || !n.mesh.cfg.Identity.Owns(id.Node())
+		foreign = foreign || !n.owns(id.Node())
 	}
 	if foreign {
 		for _, id := range f.ids {

@@ -338,6 +338,44 @@ func TestOutcomesReachTheSender(t *testing.T) {
 	})
 }
 
+// A grown identity has a further number once it is granted.
+type grown struct {
+	*node
+	granted *atomic.Bool
+}
+
+func (g grown) Owns(n idspace.NodeNumber) bool {
+	return g.node.Owns(n) || g.granted.Load() && n == numberOf(7)
+}
+
+func TestStreamKnowsEachNumberOfItsPeer(t *testing.T) {
+	var granted atomic.Bool
+	bubble(t, func(r *rig) {
+		r.config = func(c *mesh.Config) { c.Identity = grown{c.Identity.(*node), &granted} }
+	}, func(t *testing.T, a, b *node) {
+		ctx, cancel := within(time.Minute)
+		defer cancel()
+		first, further, foreign := idOf(2, 1), idOf(7, 1), idOf(3, 1)
+		for round := range 3 {
+			for _, s := range []struct {
+				to   idspace.ID
+				want error
+			}{{first, nil}, {foreign, mesh.ErrNotMine}, {further, nil}, {foreign, mesh.ErrNotMine}, {first, nil}} {
+				if s.to == further && round == 0 {
+					s.want = mesh.ErrNotMine
+				}
+				if err := a.Send(ctx, b.boot, s.to, []byte("x")); !errors.Is(err, s.want) {
+					t.Errorf("round %d: send to %s: %v, want %v", round, s.to, err, s.want)
+				}
+			}
+			granted.Store(true)
+		}
+		if a.peer(b.boot).Breaks != 0 || len(b.messages(foreign)) != 0 || len(b.messages(further)) != 2 {
+			t.Errorf("%+v, %d foreign, %d further", a.peer(b.boot), len(b.messages(foreign)), len(b.messages(further)))
+		}
+	})
+}
+
 func TestForeignIDIsNotMine(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, a, b *node) {
 		ctx, cancel := within(time.Minute)
