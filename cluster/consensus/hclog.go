@@ -7,8 +7,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// hclogger gives raft's messages to slog: its names become the attribute
-// "part", its trace level is dropped.
+// hclogger gives raft's messages to slog, one level lower: to raft a peer that
+// ends, or an election without a winner, is an error or a warning; to an operator
+// both are everyday, and what is not, such as a store that failed, this package
+// says itself. Its names become the attribute "part", its trace level is dropped.
 type hclogger struct {
 	hclog.Logger // answers whatever is not overridden, with nothing
 
@@ -23,15 +25,12 @@ func newHclog(to *slog.Logger) hclog.Logger {
 
 func slogLevel(l hclog.Level) (slog.Level, bool) {
 	switch l {
-	case hclog.Debug:
-		return slog.LevelDebug, true
-	case hclog.Info:
-		// What raft finds worth an info line is detail to an operator.
+	case hclog.Debug, hclog.Info:
 		return slog.LevelDebug, true
 	case hclog.Warn:
-		return slog.LevelWarn, true
+		return slog.LevelInfo, true
 	case hclog.Error:
-		return slog.LevelError, true
+		return slog.LevelWarn, true
 	case hclog.NoLevel, hclog.Trace, hclog.Off:
 	}
 	return 0, false
