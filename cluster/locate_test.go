@@ -185,3 +185,19 @@ func TestCloseReleasesAClusterThatNeverRan(t *testing.T) {
 		w.awaitNumbers(w.start(p))
 	})
 }
+
+func TestNodeThatHasANumberListsIt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		lives := w.startAll(w.plans(3, 3))
+		p := plan{host: 4, name: "node4", join: []int{1, 2, 3}, dir: w.newDir()}
+		lives = append(lives, w.start(p))
+		w.awaitNumbers(lives...)
+		for _, n := range lives {
+			nodes := n.Nodes()
+			self := slices.IndexFunc(nodes, func(n cluster.Node) bool { return n.Self })
+			if self < 0 || !slices.Contains(nodes[self].Numbers, n.number) {
+				t.Errorf("%s holds %v and lists %+v", n.name, n.number, nodes)
+			}
+		}
+	})
+}

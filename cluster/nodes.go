@@ -47,6 +47,9 @@ func (c *Cluster) Nodes() []Node {
 		}
 		nodes[boot].Numbers = append(nodes[boot].Numbers, n)
 	}
+	for boot, n := range nodes { // what is granted may not be in our view yet
+		n.Numbers = append(n.Numbers, c.dir.numbersOf(boot)...)
+	}
 	for _, p := range c.mesh.Peers() {
 		if n := nodes[p.Boot]; n != nil {
 			n.Link, n.RTT = p.State, p.RTT
@@ -55,6 +58,7 @@ func (c *Cluster) Nodes() []Node {
 	all := make([]Node, 0, len(nodes))
 	for _, n := range nodes {
 		slices.Sort(n.Numbers)
+		n.Numbers = slices.Compact(n.Numbers)
 		all = append(all, *n)
 	}
 	slices.SortFunc(all, func(a, b Node) int {
