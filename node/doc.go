@@ -29,7 +29,9 @@
 //
 // # Uniqueness of ids
 //
-// An id holds the number of the node's life and a serial. Alone, a node takes
+// An id holds the number of the node's life and a serial. In a cluster most of
+// the voters agree on who is granted a number, and none is granted twice; should
+// all their disks be lost, the clock stands for that. Alone, a node takes
 // as its number the present sixteenth of a second, and waits until that is over
 // before it accepts; with Opts.DataDir it also remembers the last number. A
 // life that uses up half of a number's serials takes a further one, at least

@@ -99,9 +99,10 @@ func (n *Node) Closes() iter.Seq2[ID, Reason] {
 
 // Undelivered ranges over messages that SendData or SendMany accepted on this
 // node and that were not delivered after all, once for each message, with its
-// outcome: ErrGone, ErrUncertain or ErrBackpressure. It ends when the node is
-// closed and everything was taken. What a loop that is left has not seen, the
-// next one sees, or another that waits.
+// outcome: ErrGone, ErrUncertain or ErrBackpressure, and for a connection of
+// another node also what that node has refused it for, or why it was not reached.
+// It ends when the node is closed and everything was taken. What a loop that is
+// left has not seen, the next one sees, or another that waits.
 //
 // At most 4,096 notices wait; further ones are dropped and counted in Stats.
 // Messages that share connection and outcome share a notice if no other notice

@@ -17,7 +17,8 @@ import (
 // on return.
 //
 // A message that is accepted and not delivered after all, because the
-// connection ends first, is reported by Undelivered.
+// connection ends first, or because another node does not take it, is reported
+// by Undelivered.
 func (n *Node) SendData(id ID, msg []byte) error {
 	c, err := n.route(n.life, id)
 	if err == nil {

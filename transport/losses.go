@@ -25,7 +25,7 @@ type loss struct {
 // were not delivered after all.
 type Undelivered struct {
 	ID      idspace.ID
-	Outcome error // ErrGone, ErrUncertain or ErrBackpressure
+	Outcome error // ErrGone, ErrUncertain or ErrBackpressure; any from AddUndelivered
 	Count   int   // messages, at least 1
 }
 
