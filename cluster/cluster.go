@@ -70,7 +70,7 @@ func New(cfg Config) (*Cluster, error) {
 		look: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.dir = newDirectory(
-		func(boot idspace.BootID) *Peer { return &Peer{mesh: c.mesh, boot: boot} },
+		func(boot idspace.BootID) *mesh.Peer { return c.mesh.To(boot) },
 		func(n idspace.NodeNumber) bool { return c.view().gone(n) },
 	)
 	if err := c.takeSeat(); err != nil {

@@ -207,7 +207,7 @@ var passing = []error{mesh.ErrUnreachable, mesh.ErrUncertain, mesh.ErrNotMine, m
 
 // locate waits until m reaches who holds a number: news of it may still be under
 // way, or a link after a partition.
-func locate(t *testing.T, m *member, n idspace.NodeNumber) *cluster.Peer {
+func locate(t *testing.T, m *member, n idspace.NodeNumber) *mesh.Peer {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

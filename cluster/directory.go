@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
 	"flamingo/idspace"
 )
 
@@ -16,8 +17,8 @@ import (
 type directory struct {
 	// routes leads from a number to the present member that holds it. It is
 	// replaced under mu and never written after: the way of every send.
-	routes  atomic.Pointer[map[idspace.NodeNumber]*Peer]
-	newPeer func(idspace.BootID) *Peer
+	routes  atomic.Pointer[map[idspace.NodeNumber]*mesh.Peer]
+	newPeer func(idspace.BootID) *mesh.Peer
 
 	// over says that a number is gone for ever: what is heard of it comes late.
 	// It takes no lock.
@@ -36,7 +37,7 @@ type directory struct {
 // is forgotten.
 const maxPlaces = 4096
 
-func newDirectory(newPeer func(idspace.BootID) *Peer, over func(idspace.NodeNumber) bool) *directory {
+func newDirectory(newPeer func(idspace.BootID) *mesh.Peer, over func(idspace.NodeNumber) bool) *directory {
 	d := &directory{
 		newPeer: newPeer,
 		over:    over,
@@ -46,21 +47,21 @@ func newDirectory(newPeer func(idspace.BootID) *Peer, over func(idspace.NodeNumb
 		places:  make(map[idspace.ServerID]netip.AddrPort),
 		owned:   make(map[idspace.BootID][]idspace.NodeNumber),
 	}
-	d.routes.Store(&map[idspace.NodeNumber]*Peer{})
+	d.routes.Store(&map[idspace.NodeNumber]*mesh.Peer{})
 	return d
 }
 
 // routeLocked publishes who holds what.
 func (d *directory) routeLocked() {
 	before := *d.routes.Load()
-	routes := make(map[idspace.NodeNumber]*Peer, len(d.numbers))
+	routes := make(map[idspace.NodeNumber]*mesh.Peer, len(d.numbers))
 	for boot, numbers := range d.owned {
 		if _, present := d.members[boot]; !present {
 			continue
 		}
 		p := d.newPeer(boot)
 		for _, n := range numbers {
-			if was := before[n]; was != nil && was.boot == boot {
+			if was := before[n]; was != nil && was.Boot() == boot {
 				p = was
 			}
 			routes[n] = p
@@ -71,7 +72,7 @@ func (d *directory) routeLocked() {
 
 // route returns the present member that holds number n, as far as known here.
 // It takes no lock.
-func (d *directory) route(n idspace.NodeNumber) (*Peer, bool) {
+func (d *directory) route(n idspace.NodeNumber) (*mesh.Peer, bool) {
 	p, ok := (*d.routes.Load())[n]
 	return p, ok
 }

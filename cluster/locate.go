@@ -15,7 +15,7 @@ import (
 // member. It asks the leader only for a number greater than every one known,
 // for at most 3 s; otherwise it returns at once. Calls that ask at the same
 // time share one read.
-func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*Peer, error) {
+func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*mesh.Peer, error) {
 	if p, ok := c.dir.route(n); ok {
 		return p, nil
 	}
@@ -24,7 +24,7 @@ func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*Peer, erro
 
 // locateAbsent is Locate for a number that no present member holds, as far as
 // known.
-func (c *Cluster) locateAbsent(ctx context.Context, n idspace.NodeNumber) (*Peer, error) {
+func (c *Cluster) locateAbsent(ctx context.Context, n idspace.NodeNumber) (*mesh.Peer, error) {
 	v := c.view()
 	if n > max(v.last, c.dir.greatest()) {
 		if !c.reads.wait(ctx) {
@@ -42,7 +42,7 @@ func (c *Cluster) locateAbsent(ctx context.Context, n idspace.NodeNumber) (*Peer
 	case !live: // heard of, and not in our view yet
 		return nil, mesh.ErrUnreachable
 	case present || c.mesh.Up(boot): // a live link outranks a gossiped death
-		return &Peer{mesh: c.mesh, boot: boot}, nil
+		return c.mesh.To(boot), nil
 	default:
 		return nil, mesh.ErrUnreachable
 	}

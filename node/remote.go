@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"flamingo/cluster"
 	"flamingo/cluster/mesh"
 )
 
 // remoteCarrier carries to the connections of one other node, over the mesh.
-type remoteCarrier struct{ peer *cluster.Peer }
+type remoteCarrier struct{ peer *mesh.Peer }
 
 var _ carrier = remoteCarrier{}
 

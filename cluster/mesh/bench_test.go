@@ -11,7 +11,7 @@ import (
 
 // nowhere takes messages and keeps their number alone. One lane delivers.
 type nowhere struct {
-	owner
+	*node
 	taken *int
 }
 
@@ -20,13 +20,13 @@ func (w nowhere) Deliver(idspace.ID, []byte) error {
 	return nil
 }
 
-func benchRig(b testing.TB) (from, to *node, taken *int) {
+func benchRig(b testing.TB) (from *node, to *mesh.Peer, taken *int) {
 	taken = new(int)
 	r := newRig(b, 2)
 	r.loopback()
-	r.config = func(c *mesh.Config) { c.Owner = nowhere{c.Owner.(owner), taken} }
+	r.config = func(c *mesh.Config) { c.Owner = nowhere{c.Owner.(*node), taken} }
 	r.run()
-	return r.node(1), r.node(2), taken
+	return r.node(1), r.node(1).To(r.node(2).boot), taken
 }
 
 // BenchmarkSendData sends 64 bytes to many ids over one lane of loopback TCP,
@@ -41,7 +41,7 @@ func BenchmarkSendData(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		if err := from.SendData(to.boot, ids[i&1023], msg); err != nil {
+		if err := to.SendData(ids[i&1023], msg); err != nil {
 			b.Fatal(err)
 		}
 		i++
@@ -67,7 +67,7 @@ func BenchmarkSendDataEightSenders(b *testing.B) {
 		for s := range senders {
 			wg.Go(func() {
 				for i := range per {
-					if err := from.SendData(to.boot, idOf(2, s*per+i+1), msg); err != nil {
+					if err := to.SendData(idOf(2, s*per+i+1), msg); err != nil {
 						b.Error(err)
 						return
 					}
@@ -118,7 +118,7 @@ func TestSendDataDoesNotAllocate(t *testing.T) {
 	msg := make([]byte, 64)
 	send := func(n int) {
 		for range n {
-			if err := from.SendData(to.boot, idOf(2, 1), msg); err != nil {
+			if err := to.SendData(idOf(2, 1), msg); err != nil {
 				t.Fatal(err)
 			}
 		}

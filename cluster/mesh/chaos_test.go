@@ -109,6 +109,10 @@ func load(from *node, peers []*node, each int, seed uint64) map[idspace.ID]*reco
 			sent[id].accepted++
 		}
 	}
+	ways := make(map[*node]*mesh.Peer)
+	for _, to := range peers {
+		ways[to] = from.To(to.boot)
+	}
 	var wg sync.WaitGroup
 	for s := range 8 {
 		wg.Go(func() {
@@ -120,20 +124,20 @@ func load(from *node, peers []*node, each int, seed uint64) map[idspace.ID]*reco
 				switch k := rnd.IntN(100); {
 				case k < 2:
 					m += strings.Repeat("x", 3*mesh.PartSize)
-					note(id, m, false, from.SendData(to.boot, id, []byte(m)))
+					note(id, m, false, ways[to].SendData(id, []byte(m)))
 				case k < 10:
 					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-					note(id, m, true, from.Send(ctx, to.boot, id, []byte(m)))
+					note(id, m, true, ways[to].Send(ctx, id, []byte(m)))
 					cancel()
 				case k < 20:
 					ids := []idspace.ID{id, idOf(to.n, 21), idOf(to.n, 22)}
 					results := make([]error, len(ids))
-					from.SendMany(to.boot, ids, []byte(m), results)
+					ways[to].SendMany(ids, []byte(m), results)
 					for j := range ids {
 						note(ids[j], m, false, results[j])
 					}
 				default:
-					note(id, m, false, from.SendData(to.boot, id, []byte(m)))
+					note(id, m, false, ways[to].SendData(id, []byte(m)))
 				}
 			}
 		})

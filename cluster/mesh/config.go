@@ -47,7 +47,7 @@ type Owner interface {
 
 	Close(id idspace.ID) error
 
-	// Describe returns what Mesh.Describe hands to the asking node.
+	// Describe returns what Peer.Describe hands to the asking node.
 	Describe(id idspace.ID) ([]byte, error)
 }
 

@@ -46,7 +46,7 @@ func TestNewStartsNothingAndRunRunsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.SendData(bootOf(2), idOf(2, 1), nil); !errors.Is(err, mesh.ErrClosed) {
+	if err := m.To(bootOf(2)).SendData(idOf(2, 1), nil); !errors.Is(err, mesh.ErrClosed) {
 		t.Errorf("before Run: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,19 +64,46 @@ func TestPeersAreBounded(t *testing.T) {
 		r.config = func(c *mesh.Config) { c.MaxPeers = 2 }
 	}, func(t *testing.T, a, b *node) {
 		for n := 5; n <= 6; n++ { // nobody is there
-			if err := a.SendData(bootOf(n), idOf(n, 1), nil); err != nil {
+			if err := a.To(bootOf(n)).SendData(idOf(n, 1), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := a.SendData(b.boot, idOf(2, 1), nil); !errors.Is(err, mesh.ErrUnreachable) {
+		if err := a.To(b.boot).SendData(idOf(2, 1), nil); !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("over the bound: %v", err)
 		}
 		after(time.Minute) // the two have been given up
-		if err := a.SendData(b.boot, idOf(2, 1), nil); err != nil {
+		if err := a.To(b.boot).SendData(idOf(2, 1), nil); err != nil {
 			t.Errorf("in the place of an idle one: %v", err)
 		}
-		if err := a.SendData(a.boot, idOf(1, 1), nil); !errors.Is(err, mesh.ErrBadPeer) {
+		if err := a.To(a.boot).SendData(idOf(1, 1), nil); !errors.Is(err, mesh.ErrBadPeer) {
 			t.Errorf("to itself: %v", err)
+		}
+	})
+}
+
+func TestPeerOutlivesTheEvictionOfItsLink(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.config = func(c *mesh.Config) { c.MaxPeers = 1 }
+	}, func(t *testing.T, a, b *node) {
+		id, to, nobody := idOf(2, 1), a.To(b.boot), a.To(bootOf(5))
+		for round := range 3 {
+			if err := to.SendData(id, []byte(text(round))); err != nil {
+				t.Errorf("round %d: %v", round, err)
+			}
+			if err := nobody.SendData(idOf(5, 1), nil); !errors.Is(err, mesh.ErrUnreachable) {
+				t.Errorf("round %d: in the place of a busy one: %v", round, err)
+			}
+			after(3 * time.Minute) // its link is at rest
+			if err := nobody.SendData(idOf(5, 1), nil); err != nil {
+				t.Errorf("round %d: in the place of an idle one: %v", round, err)
+			}
+			after(time.Minute) // it has been given up
+		}
+		if _, err := to.Describe(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+		if got := b.messages(id); len(got) != 3 || a.lossCount() != 3 {
+			t.Errorf("arrived %q, lost %v", got, a.losses())
 		}
 	})
 }
@@ -87,7 +114,7 @@ func TestReportsAreBounded(t *testing.T) {
 		r.dial = func(_, _ *node) error { return errNoRoute }
 	}, func(t *testing.T, a, b *node) {
 		for k := 1; k <= 10; k++ {
-			if err := a.SendData(b.boot, idOf(2, k), nil); err != nil {
+			if err := a.To(b.boot).SendData(idOf(2, k), nil); err != nil {
 				t.Fatal(err)
 			}
 		}

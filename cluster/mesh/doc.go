@@ -7,10 +7,11 @@
 //
 // # Nouns
 //
-// A Mesh is one node's end of everything. A link leads to one peer and is
-// opened when there is something for it; the way back is a link of its own. A
-// link has lanes, which carry messages, and a control stream: requests, pings,
-// numbers. Handshakes, frames and codes are in docs/protocol.md.
+// A Mesh is one node's end of everything; a Peer, from Mesh.To, is what one sends
+// with. A link leads to one peer and is opened when there is something for it; the
+// way back is a link of its own. A link has lanes, which carry messages, and a
+// control stream: requests, pings, numbers. Handshakes, frames and codes are in
+// docs/protocol.md.
 //
 //	SendData ─► window ─► chunks ─► lane ════ TCP ════► reader ─► Owner
 //	                                 ▲                    │

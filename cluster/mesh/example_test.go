@@ -76,7 +76,7 @@ func Example() {
 	}
 	for serial := idspace.Serial(7); serial <= 8; serial++ {
 		id, _ := idspace.NewID(2, serial)
-		fmt.Println(meshes[0].Send(ctx, offices[1].Boot(), id, []byte("hello")))
+		fmt.Println(meshes[0].To(offices[1].Boot()).Send(ctx, id, []byte("hello")))
 	}
 	stop()
 	wg.Wait()

@@ -90,7 +90,7 @@ func TestBootsAreCompared(t *testing.T) {
 			}
 			meant := bootOf(9)
 			r.nodes[meant] = b // node 2 has taken over the address
-			if err := a.SendData(meant, idOf(2, 1), []byte("x")); err != nil {
+			if err := a.To(meant).SendData(idOf(2, 1), []byte("x")); err != nil {
 				t.Fatal(err)
 			}
 			flush(t, a)
@@ -245,7 +245,7 @@ func TestFaultEndsTheStreamAlone(t *testing.T) {
 				if got := a.Stats().Ends; got[tc.want] != 1 {
 					t.Errorf("ends %v, want one %v", got, tc.want)
 				}
-				if err := r.node(2).SendData(a.boot, idOf(1, 1), []byte("well")); err != nil {
+				if err := r.node(2).To(a.boot).SendData(idOf(1, 1), []byte("well")); err != nil {
 					t.Error(err)
 				}
 				flush(t, r.node(2))

@@ -20,6 +20,7 @@ type link struct {
 	control *control
 
 	gone    atomic.Bool
+	retired atomic.Bool  // evicted: another link takes its place when one is wanted
 	lanesUp atomic.Int32 // lanes whose goroutine runs
 	heard   atomic.Bool  // bytes were received since the last tick
 	rtt     atomic.Int64 // smoothed, in nanoseconds; 0 before the first pong
@@ -39,7 +40,12 @@ func newLink(m *Mesh, peer idspace.BootID) *link {
 }
 
 // laneOf returns the lane of an id, always the same one.
-func (l *link) laneOf(id idspace.ID) *lane { return l.lanes[laneIndex(id, len(l.lanes))] }
+func (l *link) laneOf(id idspace.ID) *lane {
+	if len(l.lanes) == 1 { // no division on the way of every send
+		return l.lanes[0]
+	}
+	return l.lanes[laneIndex(id, len(l.lanes))]
+}
 
 // laneIndex spreads ids by their serials, which count up.
 func laneIndex(id idspace.ID, lanes int) int { return int(uint64(id) % uint64(lanes)) }
@@ -143,6 +149,7 @@ func (l *link) retire() bool {
 		n.stopped = cmp.Or(n.stopped, ErrUnreachable)
 	}
 	l.control.stopped = cmp.Or(l.control.stopped, ErrUnreachable)
+	l.retired.Store(true)
 	l.cancel()
 	return true
 }

@@ -170,8 +170,8 @@ func (m *Mesh) linkTo(peer idspace.BootID) (*link, error) {
 	return l, nil
 }
 
-// evict removes a link that has no goroutine, and gets none any more. To
-// whoever holds it still, the peer is unreachable.
+// evict removes a link that has no goroutine, and gets none any more. To a send
+// that has it at hand already, the peer is unreachable.
 func evict(links map[idspace.BootID]*link) bool {
 	for peer, l := range links {
 		if l.retire() {

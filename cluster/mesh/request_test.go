@@ -46,10 +46,10 @@ func TestRequestsAreAnswered(t *testing.T) {
 				t.Errorf("request %d: %q, %v, want %q, %v", tc.kind, got, err, tc.want, tc.err)
 			}
 		}
-		if got, err := a.Describe(ctx, b.boot, idOf(2, 7)); err != nil || string(got) != "conn "+idOf(2, 7).String() {
+		if got, err := a.To(b.boot).Describe(ctx, idOf(2, 7)); err != nil || string(got) != "conn "+idOf(2, 7).String() {
 			t.Errorf("Describe: %q, %v", got, err)
 		}
-		if _, err := a.Describe(ctx, b.boot, idOf(2, 7000)); !errors.Is(err, mesh.ErrNeverIssued) {
+		if _, err := a.To(b.boot).Describe(ctx, idOf(2, 7000)); !errors.Is(err, mesh.ErrNeverIssued) {
 			t.Errorf("Describe: %v", err)
 		}
 		if p := a.peer(b.boot); p.State != mesh.StateUp {
@@ -87,7 +87,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 		if _, err := a.Request(ctx, b.boot, mesh.RequestGrant, nil); !errors.Is(err, mesh.ErrBackpressure) {
 			t.Errorf("over the peer's bound: %v", err)
 		}
-		if err := a.SendData(b.boot, idOf(2, 1), []byte("x")); err != nil {
+		if err := a.To(b.boot).SendData(idOf(2, 1), []byte("x")); err != nil {
 			t.Error(err)
 		}
 		flush(t, a) // requests under way hold nothing up
@@ -143,7 +143,7 @@ func TestBlankNodesExchangePromisesAndGrantsAlone(t *testing.T) {
 						t.Errorf("request %d: %v, want %v", kind, err, want)
 					}
 				}
-				if err := a.Send(ctx, b.boot, idOf(2, 1), []byte("x")); !errors.Is(err, mesh.ErrUnreachable) || len(b.messages(idOf(2, 1))) > 0 {
+				if err := a.To(b.boot).Send(ctx, idOf(2, 1), []byte("x")); !errors.Is(err, mesh.ErrUnreachable) || len(b.messages(idOf(2, 1))) > 0 {
 					t.Errorf("a message: %v", err)
 				}
 				for _, n := range []*node{a, b} { // the cluster is founded
@@ -155,7 +155,7 @@ func TestBlankNodesExchangePromisesAndGrantsAlone(t *testing.T) {
 				if _, err := a.Request(ctx, b.boot, mesh.RequestConfirm, nil); err != nil {
 					t.Errorf("a request in the cluster: %v", err)
 				}
-				if err := a.Send(ctx, b.boot, idOf(2, 1), []byte("x")); err != nil {
+				if err := a.To(b.boot).Send(ctx, idOf(2, 1), []byte("x")); err != nil {
 					t.Errorf("a message in the cluster: %v", err)
 				}
 			})

@@ -100,7 +100,7 @@ func (n *node) DeliverWritten(id idspace.ID, msg []byte, timeout time.Duration, 
 	done(n.Deliver(id, msg))
 }
 
-func (n *node) CloseID(id idspace.ID) error {
+func (n *node) Close(id idspace.ID) error {
 	if n.closeID != nil {
 		return n.closeID(id)
 	}
@@ -110,7 +110,7 @@ func (n *node) CloseID(id idspace.ID) error {
 	return nil
 }
 
-func (n *node) describeID(id idspace.ID) ([]byte, error) {
+func (n *node) Describe(id idspace.ID) ([]byte, error) {
 	if id.Serial() > 1000 {
 		return nil, mesh.ErrNeverIssued
 	}
@@ -123,13 +123,6 @@ func (n *node) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Reques
 	}
 	return n.handle(ctx, peer, kind, body)
 }
-
-// owner has the method names that in node belong to the mesh.
-type owner struct{ *node }
-
-func (o owner) Close(id idspace.ID) error { return o.CloseID(id) }
-
-func (o owner) Describe(id idspace.ID) ([]byte, error) { return o.describeID(id) }
 
 func (n *node) messages(id idspace.ID) []string {
 	n.mu.Lock()
@@ -213,7 +206,7 @@ func (r *rig) node(n int) *node { return r.nodes[bootOf(n)] }
 // configOf returns the settings of n.
 func (r *rig) configOf(n *node) mesh.Config {
 	cfg := mesh.Config{
-		Network: n.network(), Identity: n, Owner: owner{n}, Requests: n, OutcomeOf: outcomeOf,
+		Network: n.network(), Identity: n, Owner: n, Requests: n, OutcomeOf: outcomeOf,
 		Undelivered: func(u mesh.Undelivered) {
 			n.mu.Lock()
 			defer n.mu.Unlock()

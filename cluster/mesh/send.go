@@ -8,24 +8,24 @@ import (
 	"flamingo/idspace"
 )
 
-// SendData queues msg for connection id of peer. It waits for nothing but room
+// SendData queues msg for connection id of the peer. It waits for nothing but room
 // in the window, at most SendTimeout; then ErrBackpressure. A peer that has been
 // out of reach for UnreachableAfter is ErrUnreachable at once. nil means that msg,
 // which is copied, is on its way: if it is not delivered, Undelivered is told.
 // For each id, what one goroutine sends arrives in its order, whichever of the
 // methods here it uses.
-func (m *Mesh) SendData(peer idspace.BootID, id idspace.ID, msg []byte) error {
-	l, err := m.prepare(peer, len(msg))
+func (p *Peer) SendData(id idspace.ID, msg []byte) error {
+	l, err := p.prepare(len(msg))
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), m.cfg.SendTimeout, message{kind: kindData, id: id, payload: msg}, nil)
+	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, message{kind: kindData, id: id, payload: msg}, nil)
 }
 
 // Send is SendData that waits until the owner has written msg to the socket.
 // When ctx is done first, it returns ErrExpired if msg was not handed to the
 // network, else ErrUncertain; the owner is told the deadline of ctx.
-func (m *Mesh) Send(ctx context.Context, peer idspace.BootID, id idspace.ID, msg []byte) error {
+func (p *Peer) Send(ctx context.Context, id idspace.ID, msg []byte) error {
 	f := message{kind: kindWait, id: id, payload: msg}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
@@ -34,38 +34,38 @@ func (m *Mesh) Send(ctx context.Context, peer idspace.BootID, id idspace.ID, msg
 		}
 		f.millis = uint64(left/time.Millisecond) + 1
 	}
-	return m.sendWaiting(ctx, peer, f)
+	return p.sendWaiting(ctx, f)
 }
 
 // sendWaiting sends f and waits for its outcome.
-func (m *Mesh) sendWaiting(ctx context.Context, peer idspace.BootID, f message) error {
+func (p *Peer) sendWaiting(ctx context.Context, f message) error {
 	if ctx.Err() != nil {
 		return ErrExpired
 	}
-	l, err := m.prepare(peer, len(f.payload))
+	l, err := p.prepare(len(f.payload))
 	if err != nil {
 		return err
 	}
 	t := &ticket{done: make(chan Outcome, 1)}
 	n := l.laneOf(f.id)
-	if err := n.send(ctx, m.cfg.SendTimeout, f, t); err != nil {
+	if err := n.send(ctx, p.mesh.cfg.SendTimeout, f, t); err != nil {
 		return err
 	}
 	return n.await(ctx, t)
 }
 
-// SendMany queues msg for each of ids, all of peer, in frames of up to 1024
+// SendMany queues msg for each of ids, all of the peer, in frames of up to 1024
 // ids. results[k] is for ids[k] what SendData would return; the two slices
 // have one length. SendTimeout is for all of them together.
-func (m *Mesh) SendMany(peer idspace.BootID, ids []idspace.ID, msg []byte, results []error) {
-	l, err := m.prepare(peer, len(msg))
+func (p *Peer) SendMany(ids []idspace.ID, msg []byte, results []error) {
+	l, err := p.prepare(len(msg))
 	if err != nil {
 		for i := range ids {
 			results[i] = err
 		}
 		return
 	}
-	until := m.clock() + int64(m.cfg.SendTimeout)
+	until := p.mesh.clock() + int64(p.mesh.cfg.SendTimeout)
 	for k, n := range l.lanes {
 		mine, places := ids, []int(nil)
 		if len(l.lanes) > 1 {
@@ -74,7 +74,7 @@ func (m *Mesh) SendMany(peer idspace.BootID, ids []idspace.ID, msg []byte, resul
 		for at := 0; at < len(mine); at += maxIDs {
 			some := slices.Clone(mine[at:min(at+maxIDs, len(mine))])
 			f := message{kind: kindMany, ids: some, payload: msg}
-			err := n.send(context.Background(), time.Duration(until-m.clock()), f, &ticket{ids: some})
+			err := n.send(context.Background(), time.Duration(until-p.mesh.clock()), f, &ticket{ids: some})
 			for i := at; i < at+len(some); i++ {
 				if places == nil {
 					results[i] = err
@@ -97,30 +97,37 @@ func sieve(ids []idspace.ID, lane, lanes int) (mine []idspace.ID, places []int) 
 	return mine, places
 }
 
-// SendClose queues the end of connection id of peer, behind what was sent to it
-// before. It waits as SendData does. If something else ended the connection
+// SendClose queues the end of connection id of the peer, behind what was sent to
+// it before. It waits as SendData does. If something else ended the connection
 // first, Undelivered is told.
-func (m *Mesh) SendClose(peer idspace.BootID, id idspace.ID) error {
-	l, err := m.prepare(peer, 0)
+func (p *Peer) SendClose(id idspace.ID) error {
+	l, err := p.prepare(0)
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), m.cfg.SendTimeout, message{kind: kindClose, id: id}, nil)
+	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, message{kind: kindClose, id: id}, nil)
 }
 
 // Close is SendClose that waits for the owner's answer. When ctx is done first,
 // it returns ErrExpired if the close stays undone, else ErrUncertain.
-func (m *Mesh) Close(ctx context.Context, peer idspace.BootID, id idspace.ID) error {
-	return m.sendWaiting(ctx, peer, message{kind: kindCloseWait, id: id})
+func (p *Peer) Close(ctx context.Context, id idspace.ID) error {
+	return p.sendWaiting(ctx, message{kind: kindCloseWait, id: id})
 }
 
-// Describe returns what the owner at peer says about connection id.
-func (m *Mesh) Describe(ctx context.Context, peer idspace.BootID, id idspace.ID) ([]byte, error) {
-	l, err := m.linkTo(peer)
+// Describe returns what the owner at the peer says about connection id.
+func (p *Peer) Describe(ctx context.Context, id idspace.ID) ([]byte, error) {
+	l, err := p.link()
 	if err != nil {
 		return nil, err
 	}
 	return l.control.describe(ctx, id)
+}
+
+func (p *Peer) prepare(size int) (*link, error) {
+	if size > p.mesh.cfg.MaxMessage {
+		return nil, ErrTooLarge
+	}
+	return p.link()
 }
 
 // Request asks the [Requests] of peer. body is at most 64 KiB and not kept. The
@@ -156,11 +163,4 @@ func (m *Mesh) Flush(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (m *Mesh) prepare(peer idspace.BootID, size int) (*link, error) {
-	if size > m.cfg.MaxMessage {
-		return nil, ErrTooLarge
-	}
-	return m.linkTo(peer)
 }

@@ -16,7 +16,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 			const each, ids = 200, 5
 			for i := range each {
 				for k := 1; k <= ids; k++ {
-					if err := a.SendData(b.boot, idOf(2, k), []byte(text(i))); err != nil {
+					if err := a.To(b.boot).SendData(idOf(2, k), []byte(text(i))); err != nil {
 						t.Fatal(err)
 					}
 				}
