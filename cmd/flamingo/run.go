@@ -23,6 +23,7 @@ type runCommand struct {
 	MaxMessage      size          `group:"clients" key:"limits.max_message" placeholder:"SIZE" help:"Longest message, such as 64KiB; 0 is 1MiB, and 1024 bytes of framing raw."`
 	OutputBytes     size          `group:"clients" key:"limits.output_bytes" placeholder:"SIZE" help:"Bound of what a client was sent and has not taken; 0 is 1MiB."`
 	SlowClient      string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
+	DrainWait       time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
 
 	Cluster     string        `group:"cluster" key:"cluster.address" placeholder:"ADDR" help:"The one port between nodes, TCP and UDP: IP:PORT or :PORT; if nothing is said 127.0.0.1:4110. A node belongs to a cluster if --cluster, --join or --expect is given."`
 	Advertise   string        `group:"cluster" key:"cluster.advertise" placeholder:"ADDR" help:"Where other nodes reach that port, as IP:PORT."`
@@ -58,6 +59,9 @@ func (r *runCommand) check() error {
 	}
 	if !r.clustered() && r.Advertise+r.ClusterName != "" {
 		return badUse("--advertise and --cluster-name are for a node that belongs to a cluster: give --cluster, --join or --expect, too")
+	}
+	if r.DrainWait < 0 {
+		return badUse("--drain-wait %v (key drain.wait): want 0 or more", r.DrainWait)
 	}
 	if r.Data != "" && r.Ephemeral {
 		return badUse("--ephemeral beside --data %s: one of them", r.Data)

@@ -54,8 +54,13 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	r.announce(con, n, view.url(), logger)
 
 	<-ctx.Done()
-	logger.Info("stopping: no new clients, what is queued is written; once more ends at once", "why", context.Cause(ctx))
 	view.Drain()
+	if r.DrainWait > 0 {
+		logger.Info("draining: /readyz says no and everybody is served, new clients too; once more ends at once",
+			"for", r.DrainWait, "why", context.Cause(ctx))
+		<-time.After(r.DrainWait)
+	}
+	logger.Info("stopping: no new clients, what is queued is written; once more ends at once", "why", context.Cause(ctx))
 	err = stopNode(ctx, n)
 	a.wait()
 	logger.Info("stopped")

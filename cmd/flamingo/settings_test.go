@@ -94,7 +94,7 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 	want := []string{
 		"admin.address", "admin.token_file", "app",
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.name",
-		"framing",
+		"drain.wait", "framing",
 		"limits.activity_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
 		"listen", "log.format", "log.level",
 		"node.data", "node.ephemeral", "node.name",
@@ -123,6 +123,7 @@ limits:
   output_bytes: 2MiB
   slow_client: fail-sender
   send_timeout: 4s
+drain: {wait: 5s}
 cluster:
   address: 127.0.0.1:3
   advertise: 127.0.0.1:4
@@ -144,7 +145,7 @@ log: {level: warn, format: json}
 	want := &runCommand{
 		Config: got.Config,
 		Listen: []string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2?framing=length&length-bytes=2&max-conns=7"}, Framing: "raw", App: "sink",
-		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, SlowClient: "fail-sender",
+		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, SlowClient: "fail-sender", DrainWait: 5 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
 		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second,
 		Admin: "127.0.0.1:6", TokenFile: "/token", LogLevel: slog.LevelWarn, LogFormat: "json",
