@@ -16,8 +16,9 @@ import (
 // An audience is the clients of a fabric. It notes what they receive, and that no id
 // comes twice.
 type audience struct {
-	t       testing.TB
-	arrived atomic.Int64 // messages, of all clients
+	t        testing.TB
+	greeting string       // begins the first line that a client receives; its id follows
+	arrived  atomic.Int64 // messages, of all clients
 
 	mu      sync.Mutex
 	clients map[node.ID]*listener // guarded by mu: those not forgotten
@@ -38,7 +39,7 @@ type listener struct {
 
 // newAudience returns an audience that goes away at the end of the test.
 func newAudience(t testing.TB) *audience {
-	a := &audience{t: t, clients: map[node.ID]*listener{}, issued: map[node.ID]bool{}}
+	a := &audience{t: t, greeting: greeting, clients: map[node.ID]*listener{}, issued: map[node.ID]bool{}}
 	t.Cleanup(func() {
 		for _, c := range a.clients {
 			c.nc.Close()
@@ -77,7 +78,7 @@ func (a *audience) tryJoin(addr string) (*listener, error) {
 	}
 	id, err := node.ID(0), nc.SetReadDeadline(time.Time{})
 	if err == nil {
-		err = id.UnmarshalText([]byte(strings.TrimPrefix(strings.TrimSpace(line), greeting)))
+		err = id.UnmarshalText([]byte(strings.TrimPrefix(strings.TrimSpace(line), a.greeting)))
 	}
 	if err != nil {
 		a.t.Errorf("greeted with %q: %v", line, err)
@@ -144,6 +145,14 @@ func (c *listener) heard() []string {
 	return append([]string(nil), c.texts...)
 }
 
+// received returns how many numbered messages and how many texts the client has
+// received.
+func (c *listener) received() (messages, texts int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.messages), len(c.texts)
+}
+
 // isEnded reports whether the node has ended the connection.
 func (c *listener) isEnded() bool {
 	select {
@@ -158,13 +167,23 @@ func (c *listener) isEnded() bool {
 func (a *audience) awaitEnd(ids []node.ID) {
 	a.t.Helper()
 	late := time.After(patience)
-	for _, id := range ids {
+	for _, c := range a.of(ids) {
 		select {
-		case <-a.clients[id].ended:
+		case <-c.ended:
 		case <-late:
-			a.t.Fatalf("waited %v for the end of %s", patience, id)
+			a.t.Fatalf("waited %v for the end of %s", patience, c.id)
 		}
 	}
+}
+
+// of returns the clients with these ids.
+func (a *audience) of(ids []node.ID) (clients []*listener) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		clients = append(clients, a.clients[id])
+	}
+	return clients
 }
 
 // forget lets go of clients that have been disconnected.

@@ -40,7 +40,8 @@ func decodeMessage(line []byte) (m message, err error) {
 	return m, nil
 }
 
-// greeting begins the first line that a client receives; its id follows.
+// greeting begins the first line that a client of a member receives; its id
+// follows.
 const greeting = "hello "
 
 // written is the word for a message that its owner has written to the socket.
