@@ -115,7 +115,7 @@ func (c *Cluster) granted(g consensus.Granted) {
 	c.refresh()
 	c.announce(func(m *gossip.Meta) {
 		m.Numbers++
-		m.Number, m.State = g.Number, gossip.StateReady
+		m.Number, m.State = g.Number, max(m.State, gossip.StateReady)
 	})
 	c.mesh.Announce()
 	c.lookSoon()

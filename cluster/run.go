@@ -63,6 +63,10 @@ func (c *Cluster) Run(ctx context.Context) error {
 	return errors.Join(err, stopAll(parts))
 }
 
+// Drain announces that this node takes no more clients and is about to leave. It
+// does not wait.
+func (c *Cluster) Drain() { c.announce(func(m *gossip.Meta) { m.State = gossip.StateDraining }) }
+
 // Leave says goodbye: no id of this life leads here any more, and consensus does
 // not count on it. It blocks until that is recorded, ctx is done or 3 s are over;
 // what is not recorded by then others find out later. Run, whose context is to
@@ -73,7 +77,7 @@ func (c *Cluster) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
 	c.leaving.Store(true)
-	c.announce(func(m *gossip.Meta) { m.State = gossip.StateDraining })
+	c.Drain()
 	if err := c.endLife(ctx); err != nil {
 		c.cfg.Logger.Info("left without the end of this life being recorded: its ids answer unreachable until the next start",
 			"err", err)

@@ -321,6 +321,21 @@ func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 	}
 }
 
+func TestNodeThatClosesIsSeenDraining(t *testing.T) {
+	nodes := openAll(t, fabric(t))
+	connectID(t, nodes[2]) // its end is not taken, so that Close waits
+	ctx, cancel := context.WithCancel(t.Context())
+	closed := make(chan error, 1)
+	go func() { closed <- nodes[2].Close(ctx) }()
+	until(t, "node2 to be seen draining", func() bool {
+		return slices.ContainsFunc(nodes[0].Nodes(), func(i node.NodeInfo) bool { return i.Name == "node2" && i.State == "draining" })
+	})
+	cancel()
+	if err := receive(t, "the end of Close", closed); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close = %v, want %v", err, context.Canceled)
+	}
+}
+
 func TestNodeLeavesInOrderWhateverItsSendsWaitFor(t *testing.T) {
 	opts := fabric(t)
 	opts[2].Ignore = node.IgnoreCloses

@@ -185,6 +185,9 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.closed.Load() {
 		return nil
 	}
+	if n.member != nil {
+		n.member.cluster.Drain()
+	}
 	err := n.clients.Shutdown(ctx)
 	if n.member != nil {
 		n.member.leave(ctx) // while Undelivered can still be told

@@ -114,7 +114,7 @@ func (t *Transport) reviewLocked(s *slot) verdict {
 // one would find the connection gone (ADR 4).
 func answeredLocked(s *slot) bool {
 	in := s.messagesIn.Load()
-	return in == 0 || s.has(flagAnswered) && s.messagesOut.Load()-uint64(s.unasked) >= in
+	return in == 0 || s.has(flagAnswered) && int64(s.messagesOut.Load())-int64(s.unasked) >= int64(in)
 }
 
 // end makes the id gone for good: what is not written is lost and accounted

@@ -43,6 +43,7 @@ func outage(t *testing.T, a, b *node, shut *atomic.Bool, lasts time.Duration) (a
 	}
 	send(0)
 	flush(t, a)
+	synctest.Wait() // the control stream may be on its way yet
 	shut.Store(true)
 	a.rig.cut()
 	synctest.Wait()
