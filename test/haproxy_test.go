@@ -91,7 +91,7 @@ func TestANodeBehindHAProxyStopsAndComesBack(t *testing.T) {
 	ended := time.Now()
 	s.awaitEnd(append(theirs, late.id))
 	for _, n := range others {
-		s.awaitAnswer(n, theirs, gone410, ended)
+		s.awaitAnswer(n, theirs, gone410, "end", ended)
 	}
 	s.stopNewcomers(news, victim, noticed)
 	s.welcome(len(theirs)) // those who were cut come back
@@ -115,7 +115,7 @@ func TestANodeBehindHAProxyIsKilledAndComesBack(t *testing.T) {
 	news := s.startNewcomers()
 	var asking sync.WaitGroup
 	for _, n := range others {
-		asking.Go(func() { s.awaitAnswer(n, theirs, unreachable503, killed) })
+		asking.Go(func() { s.awaitAnswer(n, theirs, unreachable503, "kill", killed) })
 	}
 	line := s.proxy.awaitLog(from, "/"+victim.name+" is DOWN")
 	s.log("haproxy has noticed that %s was killed after %v: %s", began, victim.name, line)
@@ -236,7 +236,7 @@ func (s *site) judge() {
 // awaitAnswer sends through n to connections of a node that has ended until the
 // answer is the one wanted, then wants it for all of them at once. Until then a send
 // may be unknown to have arrived, and never known.
-func (s *site) awaitAnswer(n *siteNode, ids []node.ID, want string, ended time.Time) {
+func (s *site) awaitAnswer(n *siteNode, ids []node.ID, want string, event string, since time.Time) {
 	before := map[string]int{}
 	ask := func(id node.ID) string { return n.post(id, "?ack=written&timeout=200ms", []byte("text nobody")) }
 	seldom(s.t, n.name+" to answer "+want, func() bool {
@@ -246,14 +246,14 @@ func (s *site) awaitAnswer(n *siteNode, ids []node.ID, want string, ended time.T
 		}
 		return got == want
 	})
-	first := time.Since(ended)
+	first := time.Since(since)
 	for _, id := range ids {
 		if got := ask(id); got != want {
 			s.t.Errorf("%s to %s: %s, want %s", n.name, id, got, want)
 		}
 	}
-	s.t.Logf("%s answers %q %v after the end, before that %v; %d ids asked in %v",
-		n.name, want, first.Round(time.Millisecond), before, len(ids), (time.Since(ended) - first).Round(time.Millisecond))
+	s.t.Logf("%s answers %q %v after the %s, before that %v; %d ids asked in %v",
+		n.name, want, first.Round(time.Millisecond), event, before, len(ids), (time.Since(since) - first).Round(time.Millisecond))
 	for _, wrong := range []string{okWritten, okAccepted} {
 		if before[wrong] > 0 {
 			s.t.Errorf("%s said %q of connections of a node that had ended", n.name, wrong)
@@ -292,7 +292,7 @@ func (s *site) comeBack(n *siteNode, former []node.ID) {
 		s.log("%s: a client of the new life is reached after %v, before that %v", asked, o.name, before)
 	}
 	for _, o := range s.nodes {
-		s.awaitAnswer(o, former, gone410, began)
+		s.awaitAnswer(o, former, gone410, "restart", began)
 	}
 	s.awaitMesh()
 	s.exchange(ids, 4)
