@@ -69,7 +69,7 @@ func (r *runCommand) nextNode(n *node.Node, self node.NodeInfo, admin string) st
 	if err != nil {
 		return ""
 	}
-	words := []string{"flamingo run"}
+	words := []string{program() + " run"}
 	if by := len(n.Nodes()) * portStep; addr.Addr().IsLoopback() {
 		words = append(words,
 			"--listen tcp://"+shifted(n.Addrs()[0].String(), by),
@@ -107,11 +107,11 @@ func (r *runCommand) firstSteps(n *node.Node, admin string) string {
 	var steps []string
 	for i, addr := range n.Addrs() {
 		if used, _ := framingOf(r.Listen[i], r.Framing); used == "line" && addr.Network() == "tcp" {
-			steps = append(steps, "flamingo connect "+reachable(addr))
+			steps = append(steps, program()+" connect "+reachable(addr))
 			break
 		}
 	}
-	nodes := "flamingo nodes"
+	nodes := program() + " nodes"
 	if address := strings.TrimPrefix(admin, "http://"); address != defaultAdmin {
 		nodes += " --addr " + address
 	}

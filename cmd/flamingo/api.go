@@ -87,6 +87,9 @@ func (f *apiFlags) call(ctx context.Context, r request) ([]byte, error) {
 
 func (f *apiFlags) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	base := f.Addr
+	if strings.HasPrefix(base, ":") {
+		base = "127.0.0.1" + base // a port alone is one of this machine
+	}
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
@@ -152,7 +155,7 @@ func (f *apiFlags) noAnswer(r request, err error) error {
 	var op *net.OpError
 	switch dialed := errors.As(err, &op) && op.Op == "dial"; {
 	case dialed && isRefused(err):
-		return unreachable{fmt.Errorf("no node at %s - start one: flamingo run", f.Addr)}
+		return unreachable{fmt.Errorf("no node at %s - start one: %s run", f.Addr, program())}
 	case dialed:
 		return unreachable{fmt.Errorf("no node at %s: %w", f.Addr, err)}
 	case r.method == http.MethodGet:

@@ -40,7 +40,7 @@ func (c *connectCommand) Run(ctx context.Context, con *console) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case isRefused(err):
-		return unreachable{fmt.Errorf("no node at %s - start one: flamingo run", c.Addr)}
+		return unreachable{fmt.Errorf("no node at %s - start one: %s run", c.Addr, program())}
 	case err != nil:
 		return unreachable{fmt.Errorf("no node at %s: %w", c.Addr, err)}
 	}

@@ -66,7 +66,8 @@ func (d *demo) run(ctx context.Context, steps []demoStep) (err error) {
 			return fmt.Errorf("%d of %d lines hold: %w", i, len(steps), err)
 		}
 	}
-	fmt.Fprintf(d.out, "\n%d of %d. Now try:\n  go test ./...    the whole suite\n", len(steps), len(steps))
+	fmt.Fprintf(d.out, "\n%d of %d. Now try:\n  %-30s a cluster to play with\n  %-30s the whole suite\n",
+		len(steps), len(steps), program()+" dev", "go test ./...")
 	return nil
 }
 

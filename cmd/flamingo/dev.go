@@ -164,10 +164,10 @@ func (c *devCommand) announce(con *console, nodes []*devNode) {
 	last := len(nodes) - 1
 	fmt.Fprintln(con.out, strings.Join([]string{
 		"",
-		"second terminal:  flamingo connect " + c.unlessDefault("", loopback(c.port(last)), "127.0.0.1:4100"),
-		"third terminal:   flamingo send ID hello" + c.unlessDefault(" --addr ", loopback(c.port(0)+adminPort), defaultAdmin),
+		"second terminal:  " + program() + " connect " + c.unlessDefault("", loopback(c.port(last)), "127.0.0.1:4100"),
+		"third terminal:   " + program() + " send ID hello" + c.unlessDefault(" --addr ", loopback(c.port(0)+adminPort), defaultAdmin),
 		"                  with the id that the second shows: any node sends to any client",
-		"then:             flamingo nodes, flamingo conns, flamingo close ID",
+		fmt.Sprintf("then:             %[1]s nodes, %[1]s conns, %[1]s close ID", program()),
 		"",
 	}, "\n"))
 }

@@ -35,8 +35,11 @@ func (c *idCommand) Run(_ context.Context, con *console) error {
 		}
 		return printJSON(con.out, body)
 	}
-	_, err := fmt.Fprintf(con.out, "id       %s  (%d)\nnode     %s  (%d), a life that began\n         %s\n         %s\nserial   %07x  (%d)\n",
-		p.ID, p.ID, p.NodeNumber, p.NodeNumber, p.Granted.Local().Format(timeFormat), p.Granted.UTC().Format(timeFormat),
-		p.Serial, p.Serial)
+	began := p.Granted.UTC().Format(timeFormat)
+	if local := p.Granted.Local().Format(timeFormat); local != began {
+		began = local + "\n         " + began
+	}
+	_, err := fmt.Fprintf(con.out, "id       %s  (%d)\nnode     %s  (%d), a life that began\n         %s\nserial   %07x  (%d)\n",
+		p.ID, p.ID, p.NodeNumber, p.NodeNumber, began, p.Serial, p.Serial)
 	return err
 }
