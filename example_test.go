@@ -3,6 +3,7 @@ package flamingo_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,28 +14,47 @@ import (
 	"flamingo"
 )
 
-// An echo server, and a client of it.
+// An echo server, and a client of it. The README shows the server.
 func Example() {
-	node, err := flamingo.Open(flamingo.Opts{
+	n := flamingo.New(flamingo.Opts{
 		Listen: []string{"tcp://127.0.0.1:0?framing=line"},
 		Ignore: flamingo.IgnoreOpens | flamingo.IgnoreCloses,
+	})
+	go sayHello(n)
+	for id, msg := range n.Messages() { // what the clients of this node say
+		err := n.SendData(id, msg) // to any client of any node
+		if errors.Is(err, flamingo.ErrGone) {
+			slog.Info("left before its answer", "id", id)
+		}
+	}
+	// Output: hello
+}
+
+// sayHello is a client: it prints the answer, and closes the node.
+func sayHello(n *flamingo.Node) {
+	client, _ := net.Dial("tcp", n.Addrs()[0].String())
+	defer client.Close()
+	fmt.Fprintln(client, "hello")
+	answer, _ := bufio.NewReader(client).ReadString('\n')
+	fmt.Fprint(os.Stdout, answer)
+	n.Close(context.Background())
+}
+
+// A node of a cluster of three machines. The README shows it.
+func ExampleOpen_cluster() {
+	n, err := flamingo.Open(flamingo.Opts{
+		Listen:  []string{"tcp://:4100?framing=line"},
+		Cluster: "10.0.0.1:4110", // this node's address; TCP and UDP
+		Join:    []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"},
+		Expect:  3, // 1, 3 or 5 new nodes found a cluster and are its voters; others join it
+		DataDir: "/var/lib/flamingo",
+
+		Insecure: true, // between nodes all is in clear text: for a network of their own
 	})
 	if err != nil {
 		panic(err)
 	}
-	defer node.Close(context.Background())
-	go func() {
-		for id, msg := range node.Messages() {
-			_ = node.SendData(id, msg)
-		}
-	}()
-
-	client, _ := net.Dial("tcp", node.Addrs()[0].String())
-	defer client.Close()
-	fmt.Fprintln(client, "hello")
-	answer, _ := bufio.NewReader(client).ReadString('\n')
-	fmt.Print(answer)
-	// Output: hello
+	defer n.Close(context.Background())
 }
 
 // Three nodes in one program: each sends to the connections of all. On three

@@ -127,6 +127,14 @@ var (
 // freePorts returns the first client port of so many nodes whose ports are
 // free.
 func freePorts(ts *testscript.TestScript, nodes int) int {
+	first, ok := findPorts(nodes)
+	if !ok {
+		ts.Fatalf("no free ports")
+	}
+	return first
+}
+
+func findPorts(nodes int) (first int, ok bool) {
 	takenMu.Lock()
 	defer takenMu.Unlock()
 	for range 1000 {
@@ -143,10 +151,9 @@ func freePorts(ts *testscript.TestScript, nodes int) int {
 		for _, p := range ports {
 			taken[p] = true
 		}
-		return first
+		return first, true
 	}
-	ts.Fatalf("no free ports")
-	return 0
+	return 0, false
 }
 
 func isFree(port int) bool {
