@@ -48,10 +48,11 @@ func (c *Cluster) join(ctx context.Context) error {
 	return nil
 }
 
-// adopt takes the cluster id of a member, if one has any.
+// adopt takes the cluster id of a member, if one has any that stays: the cluster
+// may be about to end with a member that is leaving, and its id is kept for good.
 func (c *Cluster) adopt(s *seat) (idspace.ClusterID, error) {
 	for _, m := range c.dir.others(c.boot) {
-		if m.Meta.Cluster.IsZero() {
+		if m.Meta.Cluster.IsZero() || m.Meta.State == gossip.StateDraining {
 			continue
 		}
 		if err := s.store.Join(m.Meta.Cluster); err != nil {

@@ -33,3 +33,18 @@ func TestNodesStartedInAnyOrderFoundOneCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestBlankNodeLeavesAClusterAloneThatIsLeaving(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		plans := w.plans(2, 1)
+		last := w.start(plans[0])
+		w.awaitNumbers(last)
+		last.Drain()
+		last.BreakStore() // it grants nothing any more
+		<-time.After(time.Second)
+		blank := w.start(plans[1])
+		<-time.After(5 * time.Second) // it has met the one that is leaving
+		last.kill()
+		w.awaitNumbers(blank)
+	})
+}
