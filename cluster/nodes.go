@@ -49,6 +49,9 @@ func (c *Cluster) Nodes() []Node {
 	}
 	for boot, n := range nodes { // what is granted may not be in our view yet
 		n.Numbers = append(n.Numbers, c.dir.numbersOf(boot)...)
+		if n.Present && n.State == gossip.StateJoining && len(n.Numbers) > 0 {
+			n.State = gossip.StateReady // the news of its number came first
+		}
 	}
 	for _, p := range c.mesh.Peers() {
 		if n := nodes[p.Boot]; n != nil {

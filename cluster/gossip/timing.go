@@ -34,7 +34,7 @@ func LAN() Timing {
 		Probe:        time.Second,
 		ProbeTimeout: 500 * time.Millisecond,
 		Gossip:       200 * time.Millisecond,
-		Exchange:     30 * time.Second,
+		Exchange:     10 * time.Second, // a packet with news may be lost
 		Forget:       30 * time.Second,
 		Suspicion:    4,
 		Stream:       10 * time.Second,

@@ -63,8 +63,14 @@ func fabric(t *testing.T) (apis []*api, nodes []*node.Node) {
 func awaitLinks(t *testing.T, apis []*api, nodes []*node.Node) {
 	t.Helper()
 	for i, a := range apis {
+		var list nodesJSON
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("node%d saw %+v", i, list)
+			}
+		})
 		until(t, "every node to be seen", func() bool {
-			var list nodesJSON
+			list = nodesJSON{}
 			a.get("/api/v1/nodes", &list)
 			up := 0
 			for _, m := range list.Nodes {
