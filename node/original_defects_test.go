@@ -171,9 +171,7 @@ func TestWriteErrorsAreNotIgnored(t *testing.T) {
 		if err := receive(t, "the outcome", outcome); !errors.Is(err, node.ErrGone) {
 			t.Errorf("Send: %v", err)
 		}
-		// To the goroutine that reads, the reset may look like an end once the
-		// one that writes was told of it.
-		if _, why := nextClose(t, n); why != node.ReasonError && !(opts.Portable && why == node.ReasonClient) {
+		if _, why := nextClose(t, n); why != node.ReasonError {
 			t.Errorf("ended for reason %v", why)
 		}
 		if err := n.SendData(id, []byte("x")); !errors.Is(err, node.ErrGone) {

@@ -194,3 +194,6 @@ func (o *Output) Drop() (gone, uncertain, written int) {
 	l, written := o.o.dropLocked()
 	return l.gone, l.uncertain, written
 }
+
+// WasReset is what a reader asks at the end of its input.
+var WasReset = wasReset

@@ -85,7 +85,7 @@ func (c *portableConn) awaitIntake() *intake {
 func (c *portableConn) inputEnded(err error) {
 	switch {
 	case c.s.has(flagClosing): // we were interrupted, or the writer will see it
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && !wasReset(c.nc):
 		c.change(func() { c.s.flags.Or(flagEOF) })
 	default:
 		c.condemn(ReasonError)
