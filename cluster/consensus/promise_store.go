@@ -119,26 +119,6 @@ func (s *Store) ReleasePromise(p Proposal) (bool, error) {
 	return released, err
 }
 
-// ForgetPromise gives up whatever promise is held, for an operator who knows
-// that its proposer is gone for good: if it is not, two clusters can be
-// founded. It returns the promise. The error matches ErrClusterKnown if there
-// is a cluster already.
-func (s *Store) ForgetPromise() (Proposal, error) {
-	var held Proposal
-	cluster, err := s.changePromises(func(st *promises) error {
-		held = st.held
-		*st = promises{}
-		return nil
-	})
-	if err == nil && !cluster.IsZero() {
-		err = ErrClusterKnown
-	}
-	if err != nil {
-		return Proposal{}, fmt.Errorf("consensus: forget promise: %w", err)
-	}
-	return held, nil
-}
-
 // Held returns the proposal this server is promised to, zero for none.
 func (s *Store) Held() (Proposal, error) {
 	p, err := s.loadPromises()
