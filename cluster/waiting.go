@@ -50,30 +50,42 @@ func (c *Cluster) Waiting() string {
 	switch {
 	case !c.asking.now.Load() && c.asking.ordinal.Load() > 0:
 		return ""
-	case c.cluster().IsZero() && c.cfg.Expect == 0:
-		return fmt.Sprintf("a node that belongs to a cluster, at %s; %s. To found one, start this node and two others"+
-			" with --expect 3, or this node alone with --expect 1", c.places(), c.sees(c.blank()))
 	case c.cluster().IsZero():
-		return c.waitsToFound()
+		return c.waitsForCluster()
 	}
 	return c.waitsForNumber()
 }
 
-func (c *Cluster) waitsToFound() string {
+// waitsForCluster names a promise first: with or without --expect, whatever else
+// is missing, it holds until its proposer has founded a cluster or given up.
+func (c *Cluster) waitsForCluster() string {
 	blank := c.blank()
-	if missing := c.cfg.Expect - 1 - len(blank); missing > 0 {
+	held, err := c.seat().store.Held()
+	promised := err == nil && !held.IsZero() && held.Proposer != c.seat().store.Identity().Server
+	_, seen := c.dir.bootOf(held.Proposer)
+	switch missing := c.cfg.Expect - 1 - len(blank); {
+	case promised && seen:
+		return fmt.Sprintf("server %v to found the cluster that this node has promised to join; %s", held.Proposer, c.sees(blank))
+	case promised:
+		return fmt.Sprintf("server %v, which is not seen, to found the cluster that this node has promised to join; %s."+
+			" If that server is lost for good, %s", held.Proposer, c.sees(blank), c.toForget())
+	case c.cfg.Expect == 0:
+		return fmt.Sprintf("a node that belongs to a cluster, at %s; %s. To found one, start this node and two others"+
+			" with --expect 3, or this node alone with --expect 1", c.places(), c.sees(blank))
+	case missing > 0:
 		return fmt.Sprintf("%s without a cluster yet, started with --expect %d, to found one with, at %s; %s",
 			count(missing, "more node"), c.cfg.Expect, c.places(), c.sees(blank))
-	}
-	held, err := c.seat().store.Held()
-	if err != nil || held.IsZero() || held.Proposer == c.seat().store.Identity().Server {
+	default:
 		return fmt.Sprintf("the promises of %d nodes to found a cluster; %s", c.cfg.Expect, c.sees(blank))
 	}
-	if _, present := c.dir.bootOf(held.Proposer); present {
-		return fmt.Sprintf("server %v to found the cluster that this node has promised to join; %s", held.Proposer, c.sees(blank))
+}
+
+// toForget says how to give up a promise: one in memory goes with the node.
+func (c *Cluster) toForget() string {
+	if c.cfg.Dir == "" {
+		return "start this node again"
 	}
-	return fmt.Sprintf("server %v, which is not seen, to found the cluster that this node has promised to join; %s."+
-		" If its data directory is lost for good: flamingo raft forget-promise", held.Proposer, c.sees(blank))
+	return "stop this node and, before it starts again: flamingo raft forget-promise --data " + c.cfg.Dir
 }
 
 func (c *Cluster) waitsForNumber() string {
