@@ -23,6 +23,8 @@ type commands struct {
 	Nodes   nodesCommand   `cmd:"" group:"look" help:"The nodes of the cluster."`
 	Conns   connsCommand   `cmd:"" group:"look" help:"The connections of a node, or one of any node."`
 	Version versionCommand `cmd:"" group:"look" help:"The version of this program."`
+
+	Raft raftCommand `cmd:"" group:"mend" help:"What a stopped node has kept of raft."`
 }
 
 func main() {

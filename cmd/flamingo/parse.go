@@ -14,6 +14,7 @@ var groups = []kong.Group{
 	{Key: "start", Title: "Start:"},
 	{Key: "talk", Title: "Talk:"},
 	{Key: "look", Title: "Look:"},
+	{Key: "mend", Title: "Mend:"},
 	{Key: "clients", Title: "Clients:"},
 	{Key: "cluster", Title: "Cluster:"},
 	{Key: "admin", Title: "Admin:"},

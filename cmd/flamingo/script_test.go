@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"flamingo/cluster/consensus"
 	"flamingo/idspace"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -71,17 +73,18 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"ports":  scriptPorts,
-			"occupy": scriptOccupy,
-			"exits":  scriptExits,
-			"until":  scriptUntil,
-			"poll":   scriptPoll,
-			"signal": scriptSignal,
-			"client": scriptConnect,
-			"say":    scriptSay,
-			"hear":   scriptHear,
-			"end":    scriptEnd,
-			"fill":   scriptFill,
+			"ports":    scriptPorts,
+			"occupy":   scriptOccupy,
+			"promised": scriptPromised,
+			"exits":    scriptExits,
+			"until":    scriptUntil,
+			"poll":     scriptPoll,
+			"signal":   scriptSignal,
+			"client":   scriptConnect,
+			"say":      scriptSay,
+			"hear":     scriptHear,
+			"end":      scriptEnd,
+			"fill":     scriptFill,
 		},
 	})
 }
@@ -309,4 +312,23 @@ func scriptEnd(ts *testscript.TestScript, _ bool, args []string) {
 // scriptFill writes a file of so many letters: fill FILE BYTES.
 func scriptFill(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Repeat("x", atoi(args[1]))), 0o600))
+}
+
+// scriptPromised has the stopped node of a data directory promise a server that
+// is nowhere to found a cluster, and sets CLUSTER, PROPOSER and SERVER to the
+// ids of the promise: promised DIR.
+func scriptPromised(ts *testscript.TestScript, _ bool, args []string) {
+	store, err := consensus.OpenStore(consensus.StoreConfig{Dir: ts.MkAbs(args[0]), Boot: idspace.BootID{1}, Random: crand.Reader})
+	ts.Check(err)
+	defer store.Close()
+	own, nowhere := store.Identity().Server, idspace.ServerID{15: 1} // the lowest of ids
+	p := consensus.Proposal{Cluster: idspace.ClusterID{15: 1}, Proposer: nowhere, Servers: []idspace.ServerID{nowhere, own}}
+	ans, err := store.Promise(p)
+	ts.Check(err)
+	if !ans.Granted {
+		ts.Fatalf("%s promises nothing: %+v", args[0], ans)
+	}
+	ts.Setenv("CLUSTER", p.Cluster.String())
+	ts.Setenv("PROPOSER", p.Proposer.String())
+	ts.Setenv("SERVER", own.String())
 }
