@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,16 +83,16 @@ type member struct {
 	logger  *slog.Logger
 	flush   time.Duration      // flushTimeout, or less in tests
 	stop    context.CancelFunc // nil until it runs
-	ended   chan struct{}      // closed when the cluster does not run any more
-	over    atomic.Bool        // the same, for the way of every send
-	err     error              // how it ended; set before ended is closed
+	running sync.WaitGroup     // of the cluster, until stop is called or it fails
+	over    atomic.Bool        // the cluster does not run any more
+	err     error              // how it ended; read after running.Wait
 }
 
 // newMember returns a member that runs nothing yet, for the owner of cfg. tell is
 // told of messages that were accepted for connections of other nodes and not
 // delivered.
 func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered)) (*member, error) {
-	m := &member{owner: own, logger: cfg.Logger, ended: make(chan struct{})}
+	m := &member{owner: own, logger: cfg.Logger}
 	cfg.Undelivered = func(u mesh.Undelivered) {
 		tell(transport.Undelivered{ID: u.ID, Outcome: outcomeOf(u.Outcome.Err()), Count: u.Messages})
 	}
@@ -117,25 +118,19 @@ func clusterFault(err error) error {
 // run opens the port between nodes and takes part in the cluster, until Close.
 func (m *member) run(ctx context.Context) error {
 	if err := m.cluster.Listen(ctx); err != nil {
-		m.end()
 		return clusterFault(err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
-	go func() {
-		defer m.end()
+	m.running.Go(func() {
 		m.err = m.cluster.Run(life)
+		m.over.Store(true)
 		if life.Err() == nil {
 			m.logger.Error("cluster left; only clients of this node can be reached from here, and they from no other node",
 				"err", m.err)
 		}
-	}()
+	})
 	return nil
-}
-
-func (m *member) end() {
-	m.over.Store(true)
-	close(m.ended)
 }
 
 // Grant implements granter.
@@ -155,7 +150,7 @@ func (m *member) leave(ctx context.Context) {
 	cancel()
 	m.cluster.Leave(ctx)
 	m.stop()
-	<-m.ended
+	m.running.Wait()
 }
 
 // Close leaves the cluster, if it was not left, and gives up the data directory.
@@ -163,7 +158,7 @@ func (m *member) leave(ctx context.Context) {
 func (m *member) Close() error {
 	if m.stop != nil {
 		m.stop()
-		<-m.ended
+		m.running.Wait()
 	}
 	m.owner.waits.Wait()
 	return errors.Join(m.err, m.cluster.Close())
