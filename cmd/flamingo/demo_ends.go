@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"flamingo/node"
@@ -110,14 +111,13 @@ func (d *demo) tooLong(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
+	var writing sync.WaitGroup
+	writing.Go(func() {
 		_, _ = c.conn.Write(make([]byte, 2*demoMaxMessage)) // a line without end; fails when the node has had enough
-	}()
+	})
 	err = owner.app.expectClose(ctx, c.id, node.ReasonTooLarge)
 	c.close()
-	<-written
+	writing.Wait()
 	return fmt.Sprintf("over %d KiB: a send from %s was refused, and a client that sent such a line was cut", demoMaxMessage>>10, from.name), err
 }
 
@@ -226,13 +226,15 @@ func (d *demo) shutDown(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	closed := make(chan error, 1)
-	go func() { closed <- d.inTurn(func(n *demoNode) error { return n.close(ctx) }) }()
+	var closing sync.WaitGroup
+	var closed error
+	closing.Go(func() { closed = d.inTurn(func(n *demoNode) error { return n.close(ctx) }) })
 	_, err := everyClient(d.clients(), func(c *demoClient) ([]time.Duration, error) {
 		defer c.close() // as clients do at the end; the node waits for it a while
 		return nil, errors.Join(c.expect("the node closes"), c.expectEnd())
 	})
-	if err := errors.Join(err, <-closed); err != nil {
+	closing.Wait()
+	if err := errors.Join(err, closed); err != nil {
 		return "", err
 	}
 	var total uint64
@@ -263,11 +265,12 @@ func (d *demo) lastNode() (last *demoNode, stay []*demoNode) {
 // with the one after it, and returns how long each of them took.
 func whileTalking(ctx context.Context, nodes []*demoNode, do func() error) ([]time.Duration, error) {
 	done := make(chan struct{})
-	failed := make(chan error, 1)
-	go func() {
+	var doing sync.WaitGroup
+	var failed error
+	doing.Go(func() {
 		defer close(done)
-		failed <- do()
-	}()
+		failed = do()
+	})
 	from := make(map[*demoClient]*demoNode)
 	var clients []*demoClient
 	for i, n := range nodes {
@@ -289,7 +292,8 @@ func whileTalking(ctx context.Context, nodes []*demoNode, do func() error) ([]ti
 		}
 		return latencies, err
 	})
-	return latencies, errors.Join(<-failed, err)
+	doing.Wait()
+	return latencies, errors.Join(failed, err)
 }
 
 // pauseBetweenTalks keeps hundreds of clients from measuring nothing but how

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"flamingo/node"
@@ -71,9 +72,10 @@ func (d *demo) echo(context.Context) (string, error) {
 
 func (d *demo) sendAcross(context.Context) (string, error) {
 	const each = 25
-	sent := make(chan error, 1)
-	go func() {
-		sent <- d.eachNode(func(from *demoNode) error {
+	var sending sync.WaitGroup
+	var sent error
+	sending.Go(func() {
+		sent = d.eachNode(func(from *demoNode) error {
 			for k := range each {
 				for _, c := range d.clientsBeside(from) {
 					if err := from.SendData(c.id, fmt.Appendf(nil, "%s %d", from.name, k)); err != nil {
@@ -86,7 +88,7 @@ func (d *demo) sendAcross(context.Context) (string, error) {
 			}
 			return nil
 		})
-	}()
+	})
 	clients := d.clients()
 	_, err := everyClient(clients, func(c *demoClient) ([]time.Duration, error) {
 		next := make(map[string]int) // by the name of the sender
@@ -106,7 +108,8 @@ func (d *demo) sendAcross(context.Context) (string, error) {
 		}
 		return nil, nil
 	})
-	if err := errors.Join(<-sent, err); err != nil {
+	sending.Wait()
+	if err := errors.Join(sent, err); err != nil {
 		return "", err
 	}
 	total := each * (len(d.nodes) - 1) * len(clients)

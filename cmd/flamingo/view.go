@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 
 	"flamingo/node/admin"
 )
@@ -14,9 +15,9 @@ import (
 // A view shows a node over HTTP, before there is one too.
 type view struct {
 	*admin.Handler
-	server *http.Server
-	addr   net.Addr
-	ended  chan struct{} // closed when nothing is served any more
+	server  *http.Server
+	addr    net.Addr
+	serving sync.WaitGroup
 }
 
 // openView listens and serves. Without a token it does so on loopback alone.
@@ -35,7 +36,7 @@ func openView(ctx context.Context, address, tokenFile string, maxMessage int64, 
 	if cfg.Token == "" && !isLoopback(host) {
 		return nil, badUse("--admin %s (key admin.address): beyond loopback who asks needs a token; give --token-file FILE, or listen on 127.0.0.1", address)
 	}
-	v := &view{ended: make(chan struct{})}
+	v := &view{}
 	if v.Handler, err = admin.New(cfg); err != nil {
 		return nil, usageError{error: err}
 	}
@@ -48,12 +49,11 @@ func openView(ctx context.Context, address, tokenFile string, maxMessage int64, 
 		return nil, fmt.Errorf("--admin %s (key admin.address): %w", address, err)
 	}
 	v.server, v.addr = admin.Server(v.Handler), ln.Addr()
-	go func() {
-		defer close(v.ended)
+	v.serving.Go(func() {
 		if err := v.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("the admin API has ended", "err", err)
 		}
-	}()
+	})
 	return v, nil
 }
 
@@ -68,5 +68,5 @@ func (v *view) url() string { return "http://" + reachable(v.addr) }
 // close ends what is served, requests under way included.
 func (v *view) close() {
 	v.server.Close()
-	<-v.ended
+	v.serving.Wait()
 }
