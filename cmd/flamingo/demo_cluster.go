@@ -31,6 +31,10 @@ const (
 	demoOutputBytes = 64 << 10
 )
 
+// demoHalfClose is more than a busy machine delays an answer by. No client of the
+// demonstration waits for it.
+const demoHalfClose = 10 * time.Second
+
 // A demoNode is a place for a node: one life after the other.
 type demoNode struct {
 	name    string
@@ -61,6 +65,7 @@ func (d *demo) found(ctx context.Context) (err error) {
 
 			Listen:      []string{fmt.Sprintf("tcp://127.0.0.1:0?framing=%s&max-message=%d", demoFramings[i], demoMaxMessage)},
 			OutputBytes: demoOutputBytes,
+			HalfClose:   demoHalfClose,
 			Logger:      slog.New(slog.DiscardHandler),
 		}})
 	}

@@ -87,11 +87,21 @@ func (d *demo) slowClient(ctx context.Context) (string, error) {
 	if !errors.Is(err, node.ErrExpired) && !errors.Is(err, node.ErrUncertain) {
 		return "", fmt.Errorf("%s, waiting for a client that never reads: %w", from.name, err)
 	}
-	for range 2 * demoOutputBytes / len(msg) { // waiting for none
-		if err := from.SendData(c.id, msg); err != nil && !errors.Is(err, node.ErrGone) {
-			return "", fmt.Errorf("%s to a client that never reads: %w", from.name, err)
+	// Waiting for none, until that is too much; if the node was late instead of the
+	// kernel full, the kernel takes some more first.
+	err = await(ctx, func() error {
+		if _, ended := owner.app.ends()[c.id]; ended {
+			return nil
 		}
-		sent += len(msg)
+		if err := from.SendData(c.id, msg); err == nil {
+			sent += len(msg)
+		} else if !errors.Is(err, node.ErrGone) {
+			return fmt.Errorf("%s to a client that never reads: %w", from.name, err)
+		}
+		return fmt.Errorf("%s still holds a client that never reads", owner.name)
+	})
+	if err != nil {
+		return "", err
 	}
 	if err := owner.app.expectClose(ctx, c.id, node.ReasonSlow); err != nil {
 		return "", err
