@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"flamingo"
+	"flamingo/node/nodetest"
 )
 
 // An echo server, and a client of it. The README shows the server.
@@ -98,12 +99,11 @@ func Example_cluster() {
 // freeAddrs returns addresses on loopback whose ports nobody uses.
 func freeAddrs(n int) (addrs []string) {
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		port, _, err := nodetest.FreePorts(0)
 		if err != nil {
 			panic(err)
 		}
-		defer ln.Close()
-		addrs = append(addrs, ln.Addr().String())
+		addrs = append(addrs, fmt.Sprint("127.0.0.1:", port))
 	}
 	return addrs
 }

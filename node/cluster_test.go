@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -12,27 +11,14 @@ import (
 	"time"
 
 	"flamingo/node"
+	"flamingo/node/nodetest"
 )
-
-// freeAddrs returns addresses on loopback whose ports nobody uses.
-func freeAddrs(t testing.TB, n int) (addrs []string) {
-	t.Helper()
-	for len(addrs) < n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs
-}
 
 // fabric returns the options of three nodes that found one cluster, with data
 // directories.
 func fabric(t testing.TB) []node.Opts {
 	t.Helper()
-	addrs := freeAddrs(t, 3)
+	addrs := nodetest.FreeAddrs(t, 3)
 	all := make([]node.Opts, len(addrs))
 	for i := range all {
 		all[i] = lines()
@@ -308,7 +294,7 @@ func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := lines()
-			opts.Cluster = freeAddrs(t, 1)[0]
+			opts.Cluster = nodetest.FreeAddrs(t, 1)[0]
 			c.set(&opts)
 			_, err := node.Open(opts)
 			if !errors.Is(err, node.ErrBadOption) {

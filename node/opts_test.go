@@ -13,6 +13,7 @@ import (
 
 	"flamingo/framing"
 	"flamingo/node"
+	"flamingo/node/nodetest"
 )
 
 // openFails returns the error of Open, which must be a refusal of the options.
@@ -217,12 +218,11 @@ func TestOpenTakesTheEndsOfEachRange(t *testing.T) {
 }
 
 func TestPortOptionListensOnThatPort(t *testing.T) {
-	ln, err := net.Listen("tcp", ":0")
+	port, release, err := nodetest.FreePorts(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
+	t.Cleanup(release)
 	n := start(t, node.Opts{Port: port, Logger: slog.New(slog.DiscardHandler)})
 	if got := n.Addrs()[0].(*net.TCPAddr).Port; got != port {
 		t.Errorf("port %d, want %d", got, port)

@@ -8,13 +8,14 @@ import (
 
 	"flamingo/idspace"
 	"flamingo/node"
+	"flamingo/node/nodetest"
 )
 
 // founder opens the one node of a cluster, in memory.
 func founder(t *testing.T) *node.Node {
 	t.Helper()
 	opts := lines()
-	opts.Cluster, opts.Expect, opts.Name = freeAddrs(t, 1)[0], 1, "founder"
+	opts.Cluster, opts.Expect, opts.Name = nodetest.FreeAddrs(t, 1)[0], 1, "founder"
 	return openAll(t, []node.Opts{opts})[0]
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flamingo/node"
+	"flamingo/node/nodetest"
 )
 
 const (
@@ -90,7 +91,7 @@ func TestEveryNodeOfOneProcessReachesThousandConnectionsOfEveryOther(t *testing.
 func openTogether(t *testing.T, nodes int) []station {
 	t.Helper()
 	begin := time.Now()
-	addrs := clusterAddrs(t, nodes)
+	addrs := nodetest.FreeAddrs(t, nodes)
 	all := make([]station, len(addrs))
 	var wg sync.WaitGroup
 	for i, addr := range addrs {

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,7 @@ import (
 	"time"
 
 	"flamingo/node"
+	"flamingo/node/nodetest"
 )
 
 // A fabric is a cluster of processes: members, each with one life after another.
@@ -55,7 +54,7 @@ type life struct {
 func newFabric(t *testing.T, n, expect int) *fabric {
 	t.Helper()
 	f := &fabric{t: t}
-	addrs := clusterAddrs(t, n)
+	addrs := nodetest.FreeAddrs(t, n)
 	for i, addr := range addrs {
 		name := fmt.Sprintf("node%d", i)
 		f.members = append(f.members, &member{
@@ -76,34 +75,6 @@ func newFabric(t *testing.T, n, expect int) *fabric {
 }
 
 func lastOf(lines []string, n int) []string { return lines[max(len(lines)-n, 0):] }
-
-// clusterAddrs returns addresses on loopback whose ports nobody uses. They lie below
-// those that systems choose for clients, so that none is taken while its node is
-// down.
-func clusterAddrs(t testing.TB, n int) (addrs []string) {
-	t.Helper()
-	for tries := 0; len(addrs) < n; tries++ {
-		if tries == 1000 {
-			t.Fatal("found no free ports from 10000 on")
-		}
-		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(10000+rand.IntN(20000)))
-		if slices.Contains(addrs, addr) {
-			continue
-		}
-		tcp, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer tcp.Close()
-		udp, err := net.ListenPacket("udp", addr)
-		if err != nil {
-			continue
-		}
-		defer udp.Close()
-		addrs = append(addrs, addr)
-	}
-	return addrs
-}
 
 // start begins a life and does not wait until it is open.
 func (m *member) start() {

@@ -3,16 +3,22 @@ package test
 import (
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"flamingo/node/nodetest"
 )
 
 // startOriginal runs the program written for the first Flamingo.
 func startOriginal(t *testing.T) (p *process, port string) {
 	t.Helper()
-	port = freePort(t)
+	_, port, err := net.SplitHostPort(nodetest.FreeAddrs(t, 1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	p = startProcess(t, exec.Command(build(t, "./test/original"), port))
 	p.awaitLine(t, "listening")
 	return p, port

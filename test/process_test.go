@@ -72,21 +72,6 @@ func (p *process) awaitLine(t testing.TB, beginning string) string {
 	}
 }
 
-// freePort returns a port that nobody listens on.
-func freePort(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // build builds a package of this module and returns the path of the program.
 func build(t testing.TB, pkg string) string {
 	t.Helper()

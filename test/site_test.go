@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"flamingo/node"
+	"flamingo/node/nodetest"
 )
 
 // A site is a deployment as an operator has it: processes of the real binary that
@@ -59,7 +60,7 @@ func openSite(t *testing.T) *site {
 		}
 	}
 	var ports []string
-	for _, addr := range clusterAddrs(t, 4) {
+	for _, addr := range nodetest.FreeAddrs(t, 4) {
 		_, port, _ := net.SplitHostPort(addr)
 		ports = append(ports, port)
 	}

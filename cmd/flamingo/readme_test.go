@@ -99,10 +99,11 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	port, ok := findPorts(3)
-	if !ok {
-		t.Fatal("no free ports")
+	port, release, err := findPorts(3)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	dir := t.TempDir()
 	self, err := os.Executable() // the program too, if it is called so: see TestMain
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,13 +17,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"flamingo/cluster/consensus"
 	"flamingo/idspace"
+	"flamingo/node/nodetest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -101,7 +100,9 @@ func scriptPorts(ts *testscript.TestScript, _ bool, args []string) {
 		if i+1 < len(args) {
 			nodes = max(nodes, atoi(args[i+1]))
 		}
-		first := freePorts(ts, nodes)
+		first, release, err := findPorts(nodes)
+		ts.Check(err)
+		ts.Defer(release)
 		for n := range nodes {
 			suffix := ""
 			if nodes > 1 {
@@ -120,57 +121,16 @@ func atoi(text string) int {
 	return n
 }
 
-// taken are the ports that some test has; below those that systems give to
-// outgoing connections.
-var (
-	takenMu sync.Mutex
-	taken   = make(map[int]bool) // guarded by takenMu
-)
-
-// freePorts returns the first client port of so many nodes whose ports are
-// free.
-func freePorts(ts *testscript.TestScript, nodes int) int {
-	first, ok := findPorts(nodes)
-	if !ok {
-		ts.Fatalf("no free ports")
-	}
-	return first
-}
-
-func findPorts(nodes int) (first int, ok bool) {
-	takenMu.Lock()
-	defer takenMu.Unlock()
-	for range 1000 {
-		first := 10000 + rand.IntN(20000)
-		var ports []int
-		for n := range nodes {
-			for _, offset := range []int{0, clusterPort, adminPort} {
-				ports = append(ports, first+n*portStep+offset)
-			}
+// findPorts returns the first client port of so many nodes whose ports are free
+// until release is called.
+func findPorts(nodes int) (first int, release func(), err error) {
+	var offsets []int
+	for n := range nodes {
+		for _, offset := range []int{0, clusterPort, adminPort} {
+			offsets = append(offsets, n*portStep+offset)
 		}
-		if slices.ContainsFunc(ports, func(p int) bool { return taken[p] || !isFree(p) }) {
-			continue
-		}
-		for _, p := range ports {
-			taken[p] = true
-		}
-		return first, true
 	}
-	return 0, false
-}
-
-func isFree(port int) bool {
-	ln, err := net.Listen("tcp", loopback(port))
-	if err != nil {
-		return false
-	}
-	ln.Close()
-	pc, err := net.ListenPacket("udp", loopback(port))
-	if err != nil {
-		return false
-	}
-	pc.Close()
-	return true
+	return nodetest.FreePorts(offsets...)
 }
 
 // scriptOccupy listens on a port until the end: occupy PORT.

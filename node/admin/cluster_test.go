@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -10,26 +9,13 @@ import (
 	"flamingo/idspace"
 	"flamingo/node"
 	"flamingo/node/admin"
+	"flamingo/node/nodetest"
 )
-
-// freeAddrs returns addresses on loopback whose ports nobody uses.
-func freeAddrs(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs
-}
 
 // fabric opens three nodes that found a cluster, and serves each.
 func fabric(t *testing.T) (apis []*api, nodes []*node.Node) {
 	t.Helper()
-	addrs := freeAddrs(t, 3)
+	addrs := nodetest.FreeAddrs(t, 3)
 	nodes = make([]*node.Node, len(addrs))
 	var opening sync.WaitGroup
 	for i, addr := range addrs {
