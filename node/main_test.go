@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of these tests; none comes near it when it passes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eachDriver runs a test with event loops, and with goroutines.
 func eachDriver(t *testing.T, test func(t *testing.T, opts node.Opts)) {

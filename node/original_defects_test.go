@@ -221,16 +221,16 @@ func TestShortReadHandsOutOnlyTheBytesRead(t *testing.T) {
 
 func TestActivityOfEitherSideKeepsAConnection(t *testing.T) {
 	eachDriver(t, func(t *testing.T, opts node.Opts) {
-		const timeout = 400 * time.Millisecond
+		const timeout = 2 * time.Second
 		opts.ActivityTimeout = timeout
 		n := start(t, opts)
 		talks, idTalks := connectID(t, n)
 		listens, idListens := connectID(t, n)
 		silent, idSilent := connectID(t, n)
 		begin := time.Now()
-		tick := time.NewTicker(timeout / 4)
+		tick := time.NewTicker(timeout / 10)
 		defer tick.Stop()
-		for range 12 { // three times the timeout
+		for range 15 { // half as long again as the timeout
 			<-tick.C
 			talks.say("x\n")
 			if err := n.SendData(idListens, []byte("y")); err != nil {

@@ -363,7 +363,7 @@ func TestCloseEndsWhileClientsConnect(t *testing.T) {
 				dialing.Go(func() { connectUntil(n, stop) })
 			}
 			until(t, "the first connections", func() bool { return n.Stats().Accepted > 20 })
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			if err := n.Close(ctx); err != nil {
 				t.Errorf("round %d: Close: %v", round, err)
 			}

@@ -215,7 +215,7 @@ func TestApplicationThatTakesNoClosesIsToldWhyAcceptingPauses(t *testing.T) {
 			var text strings.Builder
 			fmt.Fprint(&text, record.Message)
 			record.Attrs(func(a slog.Attr) bool { fmt.Fprint(&text, " ", a); return true })
-			for _, part := range []string{"accepting is paused", "closes_waiting=8", "RecvClose", "IgnoreCloses"} {
+			for _, part := range []string{"accepting is paused: the ends of connections", "closes_waiting=8", "RecvClose", "IgnoreCloses"} {
 				if !strings.Contains(text.String(), part) {
 					t.Errorf("the log line lacks %q: %s", part, &text)
 				}
@@ -266,8 +266,8 @@ func TestApplicationThatIgnoresClosesIsNeverPausedByThem(t *testing.T) {
 				nc.Close()
 			}
 			until(t, "free places", func() bool { return n.Stats().Connections == 0 })
-			for len(log.records) > 0 {
-				if r := <-log.records; r.Level >= slog.LevelWarn {
+			for len(log.records) > 0 { // on a busy machine it may have paused for what it had not ended yet
+				if r := <-log.records; r.Level >= slog.LevelWarn && strings.Contains(r.Message, "ends of connections") {
 					t.Errorf("logged: %s", r.Message)
 				}
 			}

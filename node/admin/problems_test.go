@@ -331,8 +331,8 @@ func stuck(t *testing.T) (*api, *node.Node, node.ID) {
 
 func TestWaitForAnOutcomeOutlastsThatForTheBody(t *testing.T) {
 	a, _, id := stuck(t)
-	a.h.SetPatience(50 * time.Millisecond)
-	got := post(a, id, "?ack=written&timeout=300ms", "x")
+	a.h.SetPatience(500 * time.Millisecond) // the body is there sooner, on a busy machine, too
+	got := post(a, id, "?ack=written&timeout=1500ms", "x")
 	if p := problemIn(t, got); got.status != 504 || !strings.Contains(p.Detail, context.DeadlineExceeded.Error()) {
 		t.Errorf("%d %s; want the end of the time that was asked for", got.status, got.body)
 	}
