@@ -115,6 +115,9 @@ func (r *runCommand) firstSteps(n *node.Node, admin string) string {
 	if address := strings.TrimPrefix(admin, "http://"); address != defaultAdmin {
 		nodes += " --addr " + address
 	}
+	if r.TokenFile != "" {
+		nodes += " --token-file " + r.TokenFile
+	}
 	return strings.Join(append(steps, nodes), " · ")
 }
 

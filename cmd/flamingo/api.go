@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,19 @@ type apiFlags struct {
 	Addr      string `group:"admin" env:"FLAMINGO_ADDR" default:"127.0.0.1:4180" help:"Admin address of a node, of whichever."`
 	TokenFile string `group:"admin" env:"FLAMINGO_TOKEN_FILE" placeholder:"FILE" help:"File with the token that it asks for; the token itself may be in $$FLAMINGO_TOKEN."`
 	JSON      bool   `group:"admin" short:"j" help:"Print JSON."`
+}
+
+// again is what to type to ask the same node something else: with the flags that
+// said which, unless the environment does.
+func (f *apiFlags) again(command string) string {
+	words := []string{program(), command}
+	if f.Addr != cmp.Or(os.Getenv("FLAMINGO_ADDR"), defaultAdmin) {
+		words = append(words, "--addr", f.Addr)
+	}
+	if f.TokenFile != os.Getenv("FLAMINGO_TOKEN_FILE") {
+		words = append(words, "--token-file", f.TokenFile)
+	}
+	return strings.Join(words, " ")
 }
 
 // A request is one call of the admin API.

@@ -172,3 +172,24 @@ func TestSendTellsTheNodeWhatIsAsked(t *testing.T) {
 		}
 	}
 }
+
+func TestHintsAskTheSameNodeAgain(t *testing.T) {
+	for _, c := range []struct {
+		flags     apiFlags
+		addr, tok string // of the environment
+		want      string
+	}{
+		{apiFlags{Addr: defaultAdmin}, "", "", "conns"},
+		{apiFlags{Addr: ":4280"}, "", "", "conns --addr :4280"},
+		{apiFlags{Addr: ":4280"}, ":4280", "", "conns"},
+		{apiFlags{Addr: defaultAdmin}, ":4280", "", "conns --addr " + defaultAdmin},
+		{apiFlags{Addr: ":4280", TokenFile: "token"}, ":4280", "", "conns --token-file token"},
+		{apiFlags{Addr: ":4280", TokenFile: "token"}, ":4280", "token", "conns"},
+	} {
+		t.Setenv("FLAMINGO_ADDR", c.addr)
+		t.Setenv("FLAMINGO_TOKEN_FILE", c.tok)
+		if got := c.flags.again("conns"); got != program()+" "+c.want {
+			t.Errorf("%+v with %q and %q in the environment: %q, want %q", c.flags, c.addr, c.tok, got, c.want)
+		}
+	}
+}

@@ -79,9 +79,9 @@ func (c *connsListCommand) Run(ctx context.Context, con *console) error {
 	}
 	switch {
 	case page.Next != "":
-		fmt.Fprintln(con.talk, hint(con.talk, "more: "+program()+" conns --cursor "+page.Next))
+		fmt.Fprintln(con.talk, hint(con.talk, fmt.Sprintf("more: %s --limit %d --cursor %s", c.again("conns"), c.Limit, page.Next)))
 	case isTerminal(con.out) && len(page.Items) > 0:
-		fmt.Fprintln(con.talk, hint(con.talk, "next: "+program()+" conns show "+page.Items[0].ID))
+		fmt.Fprintln(con.talk, hint(con.talk, "next: "+c.again("conns show "+page.Items[0].ID)))
 	}
 	return nil
 }

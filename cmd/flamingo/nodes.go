@@ -53,7 +53,7 @@ func (c *nodesCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	if isTerminal(con.out) {
-		fmt.Fprintln(con.talk, hint(con.talk, "next: "+program()+" conns"))
+		fmt.Fprintln(con.talk, hint(con.talk, "next: "+c.again("conns")))
 	}
 	return nil
 }
