@@ -281,20 +281,22 @@ func TestBadClusterOptionsAreRefusedByName(t *testing.T) {
 		set  func(*node.Opts)
 		want string
 	}{
-		"expect":         {func(o *node.Opts) { o.Expect = 2 }, "Expect 2"},
-		"address":        {func(o *node.Opts) { o.Cluster = "nowhere" }, `Cluster "nowhere"`},
-		"clear text":     {func(o *node.Opts) { o.Cluster = "192.0.2.1:4110" }, "192.0.2.1:4110"},
-		"advertise":      {func(o *node.Opts) { o.Expect, o.Advertise = 1, ":4110" }, `Advertise ":4110"`},
-		"admin":          {func(o *node.Opts) { o.Admin = ":4180" }, `Admin ":4180"`},
-		"join":           {func(o *node.Opts) { o.Expect, o.Join = 1, []string{"node1:99999"} }, "node1:99999"},
-		"cluster name":   {func(o *node.Opts) { o.Expect, o.ClusterName = 1, string(make([]byte, 65)) }, "ClusterName"},
-		"name":           {func(o *node.Opts) { o.Expect, o.Name = 1, string(make([]byte, 65)) }, "Name"},
-		"send timeout":   {func(o *node.Opts) { o.Expect, o.SendTimeout = 1, -1 }, "SendTimeout"},
-		"beside another": {func(o *node.Opts) { o.Expect, o.MaxConns = 2, -1 }, "MaxConns"},
+		"expect":             {func(o *node.Opts) { o.Expect = 2 }, "Expect 2"},
+		"send timeout alone": {func(o *node.Opts) { o.SendTimeout = 2 * time.Hour }, "SendTimeout 2h"},
+		"name alone":         {func(o *node.Opts) { o.Name = string(make([]byte, 65)) }, "Name"},
+		"address":            {func(o *node.Opts) { o.Cluster = "nowhere" }, `Cluster "nowhere"`},
+		"clear text":         {func(o *node.Opts) { o.Cluster = "192.0.2.1:4110" }, "192.0.2.1:4110"},
+		"advertise":          {func(o *node.Opts) { o.Expect, o.Advertise = 1, ":4110" }, `Advertise ":4110"`},
+		"advertise alone":    {func(o *node.Opts) { o.Advertise = "nowhere" }, `Advertise "nowhere"`},
+		"admin":              {func(o *node.Opts) { o.Admin = ":4180" }, `Admin ":4180"`},
+		"join":               {func(o *node.Opts) { o.Expect, o.Join = 1, []string{"node1:99999"} }, "node1:99999"},
+		"cluster name":       {func(o *node.Opts) { o.Expect, o.ClusterName = 1, string(make([]byte, 65)) }, "ClusterName"},
+		"name":               {func(o *node.Opts) { o.Expect, o.Name = 1, string(make([]byte, 65)) }, "Name"},
+		"send timeout":       {func(o *node.Opts) { o.Expect, o.SendTimeout = 1, -1 }, "SendTimeout"},
+		"beside another":     {func(o *node.Opts) { o.Expect, o.MaxConns = 2, -1 }, "MaxConns"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := lines()
-			opts.Cluster = nodetest.FreeAddrs(t, 1)[0]
 			c.set(&opts)
 			_, err := node.Open(opts)
 			if !errors.Is(err, node.ErrBadOption) {

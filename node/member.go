@@ -24,7 +24,8 @@ import (
 func (o *Opts) clustered() bool { return o.Cluster != "" || len(o.Join) > 0 || o.Expect != 0 }
 
 // clusterConfig returns what the options mean for the cluster, and every fault
-// that the cluster does not find itself.
+// that the cluster does not find itself. A node that is to stand alone has one,
+// too, so that no fault waits for the day when it is not.
 func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 	cfg = cluster.Config{
 		ClusterName: o.ClusterName,
@@ -52,7 +53,11 @@ func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 	if o.Expect == 0 && len(o.Join) == 0 {
 		cfg.Expect = 1
 	}
-	if cfg.NodeName == "" {
+	switch {
+	case cfg.NodeName != "":
+	case !o.clustered():
+		cfg.NodeName = "alone" // it does without
+	default:
 		if cfg.NodeName, err = os.Hostname(); err != nil {
 			faults = append(faults, badOption("Name", `""`, "a name, as the host has none: "+err.Error()))
 		}

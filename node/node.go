@@ -99,13 +99,6 @@ func (n *Node) build(s surroundings) error {
 	if n.clients, err = transport.New(cfg); err != nil {
 		faults = append(faults, err)
 	}
-	if !n.opts.clustered() {
-		if len(faults) > 0 {
-			return errors.Join(faults...)
-		}
-		n.granter, err = newStandalone(s.clock, n.opts.DataDir)
-		return err
-	}
 	membership, more := n.opts.clusterConfig()
 	membership.Network, membership.Now = s.network, s.clock.now
 	membership.Timing, membership.Election = s.gossip, s.election
@@ -116,6 +109,10 @@ func (n *Node) build(s surroundings) error {
 	}
 	if faults = append(faults, more...); len(faults) > 0 {
 		return errors.Join(faults...)
+	}
+	if !n.opts.clustered() {
+		n.granter, err = newStandalone(s.clock, n.opts.DataDir)
+		return err
 	}
 	if n.member, err = newMember(membership, own, n.clients.AddUndelivered); err != nil {
 		return err
