@@ -161,16 +161,7 @@ func TestDropOfASlowClientIsReportedToTheSenderOnAnotherNode(t *testing.T) {
 		}
 		return nodes[0].Stats().Dropped > 0
 	})
-	type notice struct {
-		id  node.ID
-		err error
-	}
-	got := within(t, "a notice", func() (got notice) {
-		for id, err := range nodes[1].Undelivered() {
-			return notice{id, err}
-		}
-		return notice{}
-	})
+	got := nextUndelivered(t, nodes[1])
 	if got.id != id || !errors.Is(got.err, node.ErrBackpressure) {
 		t.Errorf("notice %v, want %v of %v", got, node.ErrBackpressure, id)
 	}

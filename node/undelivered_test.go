@@ -22,6 +22,22 @@ func stalled(t *testing.T, n *node.Node, count int) (*client, node.ID) {
 	return c, id
 }
 
+type notice struct {
+	id  node.ID
+	err error
+}
+
+// nextUndelivered takes one notice, in a loop of its own that is left at once.
+func nextUndelivered(t *testing.T, n *node.Node) notice {
+	t.Helper()
+	return within(t, "a notice", func() notice {
+		for id, err := range n.Undelivered() {
+			return notice{id, err}
+		}
+		return notice{}
+	})
+}
+
 func TestUndeliveredTellsOfEachMessageOnce(t *testing.T) {
 	eachDriver(t, func(t *testing.T, opts node.Opts) {
 		opts.OutputBytes = 1 << 30
@@ -37,17 +53,7 @@ func TestUndeliveredTellsOfEachMessageOnce(t *testing.T) {
 		}
 		uncertain := 0
 		for k := range lost {
-			type notice struct {
-				id  node.ID
-				err error
-			}
-			// Each comes out of a loop of its own, which is left at once.
-			got := within(t, "a notice", func() (got notice) {
-				for id, err := range n.Undelivered() {
-					return notice{id, err}
-				}
-				return notice{}
-			})
+			got := nextUndelivered(t, n)
 			switch {
 			case got.id != id:
 				t.Fatalf("notice %d of %d: %+v", k, lost, got)
@@ -139,16 +145,7 @@ func TestSlowClientPolicies(t *testing.T) {
 				}
 				return n.Stats().Dropped > 0
 			})
-			type notice struct {
-				id  node.ID
-				err error
-			}
-			got := within(t, "a notice", func() (got notice) {
-				for id, err := range n.Undelivered() {
-					return notice{id, err}
-				}
-				return notice{}
-			})
+			got := nextUndelivered(t, n)
 			if got.id != id || !errors.Is(got.err, node.ErrBackpressure) {
 				t.Errorf("notice %+v", got)
 			}

@@ -292,21 +292,6 @@ func (f *fabric) openAll() {
 	f.awaitMesh()
 }
 
-// seldom is until for what costs something to find out.
-func seldom(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	late := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
-}
-
 // closeAtEnd closes a node of this process when the test ends, whatever is queued.
 func closeAtEnd(t testing.TB, n *node.Node) {
 	t.Cleanup(func() {

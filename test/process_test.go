@@ -127,8 +127,19 @@ func echo(t testing.TB, nc net.Conn, line string) {
 // until waits for a state that no event tells of.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
+	untilEvery(t, time.Millisecond, what, ok)
+}
+
+// seldom is until for what costs something to find out.
+func seldom(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	untilEvery(t, 20*time.Millisecond, what, ok)
+}
+
+func untilEvery(t testing.TB, pause time.Duration, what string, ok func() bool) {
+	t.Helper()
 	late := time.After(patience)
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for !ok() {
 		select {

@@ -29,11 +29,7 @@ func openNode(t *testing.T, opts node.Opts) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = n.Close(ctx) // whatever is left
-	})
+	closeAtEnd(t, n)
 	return n
 }
 
