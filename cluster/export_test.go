@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"flamingo/cluster/consensus"
 	"flamingo/idspace"
 )
 
@@ -36,6 +37,9 @@ func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }
 
 // BreakStore makes every later write of consensus fail.
 func (c *Cluster) BreakStore() { c.seat().store.Close() }
+
+// RaftNetwork is what a further server of raft on this node would have.
+func (c *Cluster) RaftNetwork() consensus.Network { return &raftNetwork{c: c} }
 
 // Codes are those of answers, under their names in docs/protocol.md.
 var Codes = map[string]uint8{

@@ -15,11 +15,17 @@ import (
 // any more.
 var errNowhere = errors.New("address is not known")
 
-// raftNetwork carries raft's streams over the port. A server is dialled where
-// gossip sees it, else where it was last.
-type raftNetwork struct{ c *Cluster }
+// raftNetwork carries the streams of one server of raft over the port. A server
+// is dialled where gossip sees it, else where it was last.
+type raftNetwork struct {
+	c *Cluster
 
-func (n raftNetwork) Dial(ctx context.Context, to idspace.ServerID) (net.Conn, error) {
+	// streams are claimed by the first Accept and given up by the one that
+	// fails: what comes between two calls waits. Owned by who accepts.
+	streams *port.Streams
+}
+
+func (n *raftNetwork) Dial(ctx context.Context, to idspace.ServerID) (net.Conn, error) {
 	addr, ok := n.c.dir.placeOf(to)
 	if !ok {
 		return nil, fmt.Errorf("server %s: %w", to, errNowhere)
@@ -27,14 +33,22 @@ func (n raftNetwork) Dial(ctx context.Context, to idspace.ServerID) (net.Conn, e
 	return n.c.port.Dial(ctx, addr, port.Raft)
 }
 
-func (n raftNetwork) Accept(ctx context.Context) (net.Conn, error) {
-	streams, err := n.c.port.Streams(port.Raft)
-	if err != nil {
-		return nil, err
+func (n *raftNetwork) Accept(ctx context.Context) (net.Conn, error) {
+	if n.streams == nil {
+		streams, err := n.c.port.Streams(port.Raft)
+		if err != nil {
+			return nil, err
+		}
+		n.streams = streams
 	}
-	defer streams.Close()
+	streams := n.streams
 	defer context.AfterFunc(ctx, func() { streams.Close() })()
-	return streams.Accept()
+	conn, err := streams.Accept()
+	if err != nil {
+		streams.Close()
+		n.streams = nil
+	}
+	return conn, err
 }
 
 // meshNetwork carries links over the port.

@@ -61,7 +61,7 @@ func (c *Cluster) prepare(s *seat) error {
 		c.known.Store(&known)
 	}
 	s.server, err = consensus.New(consensus.Config{
-		Store: s.store, Network: raftNetwork{c}, Voters: max(c.cfg.Expect, 3),
+		Store: s.store, Network: &raftNetwork{c: c}, Voters: max(c.cfg.Expect, 3),
 		Candidates: c.candidates, AskRemoval: c.askRemoval, ClockOffset: c.clockOffset,
 		Now: c.cfg.Now, Logger: c.cfg.Logger,
 		HeartbeatTimeout: c.cfg.Election, ElectionTimeout: c.cfg.Election, LeaseTimeout: c.cfg.Election / 2,

@@ -18,7 +18,8 @@ type Network interface {
 	Dial(ctx context.Context, to idspace.ServerID) (net.Conn, error)
 
 	// Accept returns the next inbound stream, which is then the caller's. It
-	// returns an error once ctx is done, or when there will be no more.
+	// returns an error once ctx is done, or when there will be no more. Calls do
+	// not overlap, and none follows an error.
 	Accept(ctx context.Context) (net.Conn, error)
 }
 
