@@ -38,6 +38,22 @@ func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }
 // BreakStore makes every later write of consensus fail.
 func (c *Cluster) BreakStore() { c.seat().store.Close() }
 
+// Join makes a blank node belong to a cluster, as Run does.
+func (c *Cluster) Join(ctx context.Context) error { return c.join(ctx) }
+
+// LeaveSeat gives up the identity in the data directory, as a change of the
+// seat begins; TakeSeat ends it.
+func (c *Cluster) LeaveSeat() error {
+	s := c.seat()
+	s.giveUp(consensus.ErrSuperseded)
+	return s.store.SetAside(c.cfg.Now())
+}
+
+func (c *Cluster) TakeSeat() error { return c.takeSeat() }
+
+// Known is the cluster that the node belongs to, by its directory.
+func (c *Cluster) Known() (idspace.ClusterID, error) { return c.seat().store.Cluster() }
+
 // RaftNetwork is what a further server of raft on this node would have.
 func (c *Cluster) RaftNetwork() consensus.Network { return &raftNetwork{c: c} }
 

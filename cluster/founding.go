@@ -27,7 +27,8 @@ func (c *Cluster) join(ctx context.Context) error {
 			known, err = c.adopt(s)
 		}
 		switch {
-		case c.seat() != s:
+		case s.over(): // what it says does not count
+			pause(ctx, joinEvery)
 			continue
 		case err != nil:
 			return err

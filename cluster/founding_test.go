@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"flamingo/cluster"
 )
 
 func TestNodesStartedInAnyOrderFoundOneCluster(t *testing.T) {
@@ -46,5 +49,30 @@ func TestBlankNodeLeavesAClusterAloneThatIsLeaving(t *testing.T) {
 		<-time.After(5 * time.Second) // it has met the one that is leaving
 		last.kill()
 		w.awaitNumbers(blank)
+	})
+}
+
+func TestBlankNodeJoinsUnderTheIdentityThatItTakesMeanwhile(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c, err := cluster.New(w.config(w.plans(1, 1)[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.LeaveSeat(); err != nil {
+			t.Fatal(err)
+		}
+		joined := make(chan error, 1)
+		go func() { joined <- c.Join(t.Context()) }()
+		synctest.Wait()
+		if err := c.TakeSeat(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-joined; err != nil {
+			t.Errorf("joining ended with %v", err)
+		}
+		if known, err := c.Known(); err != nil || known.IsZero() {
+			t.Errorf("the node belongs to cluster %v, %v, want to one", known, err)
+		}
 	})
 }

@@ -17,7 +17,7 @@ type seat struct {
 	server *consensus.Server
 
 	once   sync.Once
-	usedUp chan struct{} // closed by giveUp
+	usedUp chan struct{} // closed by giveUp, before the store is
 	why    error         // set before usedUp is closed
 }
 
@@ -27,6 +27,17 @@ func (s *seat) giveUp(why error) {
 		s.why = why
 		close(s.usedUp)
 	})
+}
+
+// over reports whether the seat was given up: another one takes its place, or is
+// about to.
+func (s *seat) over() bool {
+	select {
+	case <-s.usedUp:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *Cluster) seat() *seat { return c.seats.Load() }
@@ -101,6 +112,7 @@ func (s *seat) run(ctx context.Context) error {
 
 // changeSeat sets the store aside and opens a new one.
 func (c *Cluster) changeSeat(old *seat, why error) error {
+	old.giveUp(why)
 	before := old.store.Identity().Server
 	if err := old.store.SetAside(c.cfg.Now()); err != nil {
 		return err
