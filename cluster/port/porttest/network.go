@@ -134,7 +134,11 @@ func (n *Network) dial(ctx context.Context, from netip.Addr, to netip.AddrPort) 
 
 	select {
 	case ln.queue <- b:
-		return a, nil
+		select {
+		case <-ln.done: // who closed it may not have seen b
+		default:
+			return a, nil
+		}
 	case <-ln.done:
 	case <-ctx.Done():
 	}
