@@ -73,6 +73,11 @@ func freeAddrs(t *testing.T, n int) (addrs []netip.AddrPort) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
+		pc, err := net.ListenPacket("udp", ln.Addr().String())
+		if err != nil {
+			continue // another one
+		}
+		defer pc.Close()
 		addrs = append(addrs, netip.MustParseAddrPort(ln.Addr().String()))
 	}
 	return addrs
@@ -207,24 +212,37 @@ var passing = []error{mesh.ErrUnreachable, mesh.ErrUncertain, mesh.ErrNotMine, m
 
 // locate waits until m reaches who holds a number: news of it may still be under
 // way, or a link after a partition.
-func locate(t *testing.T, m *member, n idspace.NodeNumber) *mesh.Peer {
+func locate(t *testing.T, m *member, n idspace.NodeNumber) (peer *mesh.Peer) {
 	t.Helper()
+	poll(t, patience, func() (done bool, said string) {
+		var err error
+		if peer, err = m.Locate(t.Context(), n); err == nil {
+			_, err = peer.Describe(t.Context(), anyIDOf(n))
+		}
+		said = fmt.Sprintf("%s locates %v: %v", m.name, n, err)
+		if err != nil && !slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
+			t.Fatal(said)
+		}
+		return err == nil, said
+	})
+	return peer
+}
+
+// poll looks every 5 ms, and fails with what was said last when limit is over.
+func poll(t *testing.T, limit time.Duration, look func() (done bool, said string)) {
+	t.Helper()
+	late := time.After(limit)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		peer, err := m.Locate(t.Context(), n)
-		if err == nil {
-			if _, err = peer.Describe(t.Context(), anyIDOf(n)); err == nil {
-				return peer
-			}
-		}
-		if !slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
-			t.Fatalf("%s locates %v: %v", m.name, n, err)
+		done, said := look()
+		if done {
+			return
 		}
 		select {
 		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatalf("locate %s: %v", n, err)
+		case <-late:
+			t.Fatalf("after %v: %s", limit, said)
 		}
 	}
 }
@@ -260,18 +278,8 @@ func grantAll(t *testing.T, members []*member) {
 // awaitLocate waits until m answers want for a number: news may be under way.
 func awaitLocate(t *testing.T, m *member, n idspace.NodeNumber, want error) {
 	t.Helper()
-	late := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	poll(t, 30*time.Second, func() (done bool, said string) {
 		_, err := m.Locate(t.Context(), n)
-		if errors.Is(err, want) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("%s locates %v: %v, want %v", m.name, n, err, want)
-		}
-	}
+		return errors.Is(err, want), fmt.Sprintf("%s locates %v: %v, want %v", m.name, n, err, want)
+	})
 }
