@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/port"
@@ -103,7 +104,7 @@ func contains(ms []gossip.Member, n *node) bool {
 func TestGoodbyeIsFaster(t *testing.T) {
 	timing := gossip.Fast()
 	timing.Suspicion = 100 // so that only a goodbye shows within the patience
-	timing.Probe = 10e9
+	timing.Probe = 10 * time.Second
 	first := launch(t, plan{name: "a", timing: timing})
 	second := launch(t, plan{name: "b", timing: timing, seeds: []string{first.addr.String()}})
 	awaitEach(t, []*node{first, second})

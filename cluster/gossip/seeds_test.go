@@ -15,7 +15,7 @@ import (
 	"flamingo/cluster/port/porttest"
 )
 
-// names is a Resolver with a few names.
+// fakeDNS is a Resolver with a few names.
 type fakeDNS struct {
 	mu    sync.Mutex
 	hosts map[string][]netip.Addr

@@ -27,8 +27,8 @@ type Timing struct {
 	RejoinMin, RejoinMax time.Duration
 }
 
-// LAN returns the timing for nodes in one place: memberlist's defaults, which
-// find a dead member among few within about six seconds.
+// LAN returns the timing for nodes in one place: memberlist's defaults, but for
+// more exchanges. It finds a dead member among few within about six seconds.
 func LAN() Timing {
 	return Timing{
 		Probe:        time.Second,

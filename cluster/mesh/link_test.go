@@ -62,15 +62,9 @@ func TestIdleLinkClosesAndComesBack(t *testing.T) {
 }
 
 func TestUnreachablePeerFailsWhatIsQueuedThenFailsAtOnce(t *testing.T) {
-	var open atomic.Bool
-	bubble(t, func(r *rig) {
-		r.dial = func(_, _ *node) error {
-			if !open.Load() {
-				return errNoRoute
-			}
-			return nil
-		}
-	}, func(t *testing.T, a, b *node) {
+	var shut atomic.Bool
+	shut.Store(true)
+	bubble(t, gated(&shut), func(t *testing.T, a, b *node) {
 		id := idOf(2, 1)
 		if err := a.To(b.boot).SendData(id, []byte("x")); err != nil {
 			t.Fatal(err)
@@ -86,7 +80,7 @@ func TestUnreachablePeerFailsWhatIsQueuedThenFailsAtOnce(t *testing.T) {
 		if err := a.To(b.boot).SendData(id, []byte("x")); !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("send to a peer that is down: %v", err)
 		}
-		open.Store(true)
+		shut.Store(false)
 		after(3 * time.Second)
 		if err := a.To(b.boot).SendData(id, []byte("y")); err != nil {
 			t.Errorf("send after the peer came back: %v", err)
@@ -398,15 +392,11 @@ func TestForeignIDIsNotMine(t *testing.T) {
 }
 
 func TestDeadlineOfASendIsKept(t *testing.T) {
-	var open atomic.Bool
+	var shut atomic.Bool
+	shut.Store(true)
 	bubble(t, func(r *rig) {
+		gated(&shut)(r)
 		r.config = func(c *mesh.Config) { c.UnreachableAfter = time.Minute }
-		r.dial = func(_, _ *node) error {
-			if !open.Load() {
-				return errNoRoute
-			}
-			return nil
-		}
 	}, func(t *testing.T, a, b *node) {
 		id := idOf(2, 1)
 		for _, m := range []string{"short", strings.Repeat("long", mesh.PartSize)} {
@@ -419,7 +409,7 @@ func TestDeadlineOfASendIsKept(t *testing.T) {
 		}
 		var timeout time.Duration
 		b.written = func(_ idspace.ID, _ []byte, left time.Duration, _ func(error)) { timeout = left }
-		open.Store(true)
+		shut.Store(false)
 		after(3 * time.Second)
 		ctx, cancel := within(2 * time.Second)
 		defer cancel()

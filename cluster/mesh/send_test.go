@@ -1,10 +1,6 @@
 package mesh_test
 
-import (
-	"testing"
-
-	"flamingo/idspace"
-)
+import "testing"
 
 func TestMessagesArriveInOrder(t *testing.T) {
 	for name, set := range map[string]func(*rig){"pipe": func(*rig) {}, "tcp": (*rig).loopback} {
@@ -36,5 +32,3 @@ func TestMessagesArriveInOrder(t *testing.T) {
 		})
 	}
 }
-
-var _ idspace.ID
