@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"fmt"
 
 	"flamingo/idspace"
@@ -60,8 +61,9 @@ func decodePromises(b []byte) (s promises, err error) {
 	return s, nil
 }
 
-// changePromises applies fn durably. A server that belongs to a cluster has
-// nothing to promise: fn is not called then, and the cluster is returned.
+// changePromises applies fn durably; what it leaves as it was is not written
+// again. Of a server whose own proposal is written nothing changes any more: fn
+// is not called then, and the cluster is returned.
 func (s *Store) changePromises(fn func(*promises) error) (idspace.ClusterID, error) {
 	var cluster idspace.ClusterID
 	err := s.records.change(recordPromise, func(old []byte) ([]byte, error) {
@@ -76,7 +78,10 @@ func (s *Store) changePromises(fn func(*promises) error) (idspace.ClusterID, err
 		if err := fn(&p); err != nil {
 			return nil, err
 		}
-		return p.encode(), nil
+		if now := p.encode(); !bytes.Equal(now, old) {
+			return now, nil
+		}
+		return nil, nil
 	})
 	return cluster, err
 }

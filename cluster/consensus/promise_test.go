@@ -67,6 +67,32 @@ func TestBlankServerMakesOneDurablePromise(t *testing.T) {
 	}
 }
 
+func TestPromiseThatIsKnownIsNotWrittenAgain(t *testing.T) {
+	st := openStore(t, t.TempDir())
+	defer st.Close()
+	writes := 0
+	st.BeforeCommit(func() error {
+		writes++
+		return nil
+	})
+	self, other := st.Identity().Server, newServerID(t)
+	p, q := proposal(other, self), proposal(newServerID(t), self)
+	for range 3 {
+		if ans, err := st.Promise(p); !ans.Granted || err != nil {
+			t.Fatalf("Promise: %+v, %v", ans, err)
+		}
+		if ans, err := st.Promise(q); ans.Granted || err != nil {
+			t.Fatalf("Promise of another proposal: %+v, %v", ans, err)
+		}
+		if released, err := st.ReleasePromise(q); released || err != nil {
+			t.Fatalf("ReleasePromise of another proposal: %t, %v", released, err)
+		}
+	}
+	if writes != 1 {
+		t.Errorf("one promise was written %d times", writes)
+	}
+}
+
 func TestBadProposalsAreRefused(t *testing.T) {
 	st := openStore(t, "")
 	a, b := idspace.ServerID{1}, idspace.ServerID{2}
