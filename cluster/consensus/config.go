@@ -95,35 +95,31 @@ type Config struct {
 	DeadAfter time.Duration
 }
 
-func (c *Config) durations() map[string]*time.Duration {
-	return map[string]*time.Duration{
-		"HeartbeatTimeout": &c.HeartbeatTimeout,
-		"ElectionTimeout":  &c.ElectionTimeout,
-		"LeaseTimeout":     &c.LeaseTimeout,
-		"CommitTimeout":    &c.CommitTimeout,
-		"RPCTimeout":       &c.RPCTimeout,
-		"WatchdogEvery":    &c.WatchdogEvery,
-		"WatchdogTimeout":  &c.WatchdogTimeout,
-		"ReconcileEvery":   &c.ReconcileEvery,
-		"DeadAfter":        &c.DeadAfter,
+type duration struct {
+	name  string
+	value *time.Duration
+	unset time.Duration
+}
+
+func (c *Config) durations() []duration {
+	return []duration{
+		{"HeartbeatTimeout", &c.HeartbeatTimeout, defaultHeartbeat},
+		{"ElectionTimeout", &c.ElectionTimeout, defaultElection},
+		{"LeaseTimeout", &c.LeaseTimeout, defaultLease},
+		{"CommitTimeout", &c.CommitTimeout, defaultCommit},
+		{"RPCTimeout", &c.RPCTimeout, defaultRPC},
+		{"WatchdogEvery", &c.WatchdogEvery, defaultWatchdogEvery},
+		{"WatchdogTimeout", &c.WatchdogTimeout, defaultWatchdogTimeout},
+		{"ReconcileEvery", &c.ReconcileEvery, defaultReconcileEvery},
+		{"DeadAfter", &c.DeadAfter, defaultDeadAfter},
 	}
 }
 
 // withDefaults returns a copy; it replaces zero values only.
 func (c Config) withDefaults() Config {
-	for name, def := range map[string]time.Duration{
-		"HeartbeatTimeout": defaultHeartbeat,
-		"ElectionTimeout":  defaultElection,
-		"LeaseTimeout":     defaultLease,
-		"CommitTimeout":    defaultCommit,
-		"RPCTimeout":       defaultRPC,
-		"WatchdogEvery":    defaultWatchdogEvery,
-		"WatchdogTimeout":  defaultWatchdogTimeout,
-		"ReconcileEvery":   defaultReconcileEvery,
-		"DeadAfter":        defaultDeadAfter,
-	} {
-		if d := c.durations()[name]; *d == 0 {
-			*d = def
+	for _, d := range c.durations() {
+		if *d.value == 0 {
+			*d.value = d.unset
 		}
 	}
 	if c.Voters == 0 {
@@ -147,9 +143,9 @@ func (c Config) validate() error {
 	if c.Voters != 1 && c.Voters != 3 && c.Voters != 5 {
 		errs = append(errs, fmt.Errorf("want 1, 3 or 5 Voters, not %d", c.Voters))
 	}
-	for name, d := range c.durations() {
-		if *d < 0 {
-			errs = append(errs, fmt.Errorf("%s is %v, want more than zero", name, *d))
+	for _, d := range c.durations() {
+		if *d.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %v, want more than zero", d.name, *d.value))
 		}
 	}
 	if c.LeaseTimeout > c.HeartbeatTimeout {
