@@ -257,6 +257,19 @@ func TestHighestBootOfEachServerIsKept(t *testing.T) {
 	}
 }
 
+func TestBootsThatCannotBeReadAdmitNobody(t *testing.T) {
+	st := openStore(t, "")
+	peer := consensus.Identity{Server: newServerID(t), Start: 1, Boot: newBoot(t)}
+	for _, record := range [][]byte{{}, {9}, {1, 2}} {
+		if err := st.PutSeen(record); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := st.Admit(peer); got == consensus.Accepted || !errors.Is(err, consensus.ErrBadRecord) {
+			t.Errorf("record %x: %v, %v, want ErrBadRecord", record, got, err)
+		}
+	}
+}
+
 func TestStrangersStreamIsClosedAndRaftUntouched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

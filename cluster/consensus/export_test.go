@@ -105,6 +105,11 @@ func (s *Store) ForceServer(id idspace.ServerID) { s.self.Server = id }
 
 func (s *Store) Admit(peer Identity) (Refusal, error) { return s.admit(peer) }
 
+// PutSeen replaces the record of the boots seen.
+func (s *Store) PutSeen(b []byte) error {
+	return s.records.change(recordSeen, func([]byte) ([]byte, error) { return b, nil })
+}
+
 func (s *Store) Found(p Proposal) error {
 	if _, err := s.changePromises(func(st *promises) error { return st.propose(p) }); err != nil {
 		return err

@@ -43,7 +43,6 @@ type fsm struct {
 	mu        sync.RWMutex
 	committed idspace.ClusterID // by the founding entry; zero before it
 	registry  *idspace.Registry
-	applied   uint64
 }
 
 // applied is what a command of the registry did.
@@ -100,7 +99,6 @@ func (f *fsm) apply(l *raft.Log) (idspace.Result, error) {
 	default:
 		err = fmt.Errorf("%w: entry %d of kind %d", ErrDiverged, l.Index, kind)
 	}
-	f.applied = l.Index
 	return res, err
 }
 

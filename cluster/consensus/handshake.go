@@ -63,8 +63,8 @@ const (
 	handshakeVersion = 1
 
 	prefixLen = len(handshakeMagic) + 1 + 2
-	helloLen  = 16 + 16 + 16 + 8 + 16
-	answerLen = 1 + 16 + 8 + 16
+	helloLen  = 16 + 16 + lifeLen
+	answerLen = 1 + lifeLen
 
 	// handshakeTimeout bounds a handshake, at either end (design, section 4).
 	handshakeTimeout = 5 * time.Second
@@ -86,19 +86,6 @@ func appendPrefix(w *writer, length int) {
 	w.byte(handshakeVersion)
 	w.byte(byte(length >> 8))
 	w.byte(byte(length))
-}
-
-func (w *writer) identity(id Identity) {
-	w.bytes(id.Server[:])
-	w.uint64(id.Start)
-	w.bytes(id.Boot[:])
-}
-
-func (r *reader) identity() (id Identity) {
-	r.bytes(id.Server[:])
-	id.Start = r.uint64()
-	r.bytes(id.Boot[:])
-	return id
 }
 
 func (h hello) encode() []byte {

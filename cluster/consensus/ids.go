@@ -16,6 +16,22 @@ type Identity struct {
 	Boot   idspace.BootID
 }
 
+// An Identity in a handshake or a record: server, start, boot.
+const lifeLen = 16 + 8 + 16
+
+func (w *writer) identity(id Identity) {
+	w.bytes(id.Server[:])
+	w.uint64(id.Start)
+	w.bytes(id.Boot[:])
+}
+
+func (r *reader) identity() (id Identity) {
+	r.bytes(id.Server[:])
+	id.Start = r.uint64()
+	r.bytes(id.Boot[:])
+	return id
+}
+
 // sortServers sorts in the one order that proposals know.
 func sortServers(ids []idspace.ServerID) { slices.SortFunc(ids, compareServers) }
 

@@ -14,8 +14,8 @@ const (
 	snapshotThreshold = 1024 // entries
 	trailingLogs      = 512  // entries kept behind a snapshot
 
-	// observations is the room for what raft tells; one over it is dropped,
-	// and the next tick of the watch makes up for it.
+	// observations is the room for what raft tells; one over it is dropped:
+	// whoever looks at the state for one of those that wait sees what it told.
 	observations = 64
 
 	// drainTimeout bounds how long a stop waits for answers of raft: it

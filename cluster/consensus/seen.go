@@ -9,36 +9,27 @@ const maxSeen = 256
 // The record of the boots seen, least recent first:
 //
 //	version { server:16 start:8 boot:16 } …
-const (
-	seenVersion  = 1
-	seenEntryLen = 16 + 8 + 16
-)
+const seenVersion = 1
 
 func decodeSeen(b []byte) ([]Identity, error) {
 	if b == nil {
 		return nil, nil
 	}
-	if b[0] != seenVersion || (len(b)-1)%seenEntryLen != 0 {
+	if len(b) == 0 || b[0] != seenVersion || (len(b)-1)%lifeLen != 0 {
 		return nil, fmt.Errorf("%w: boots seen, %d bytes", ErrBadRecord, len(b))
 	}
 	var seen []Identity
 	for in := (reader{b: b[1:]}); len(in.b) > 0; {
-		var id Identity
-		in.bytes(id.Server[:])
-		id.Start = in.uint64()
-		in.bytes(id.Boot[:])
-		seen = append(seen, id)
+		seen = append(seen, in.identity())
 	}
 	return seen, nil
 }
 
 func encodeSeen(seen []Identity) []byte {
-	w := make(writer, 0, 1+len(seen)*seenEntryLen)
+	w := make(writer, 0, 1+len(seen)*lifeLen)
 	w.byte(seenVersion)
 	for _, id := range seen {
-		w.bytes(id.Server[:])
-		w.uint64(id.Start)
-		w.bytes(id.Boot[:])
+		w.identity(id)
 	}
 	return w
 }
