@@ -32,13 +32,10 @@ func logEntry(index uint64) *raft.Log {
 func wipedVoter(t *testing.T, keepID bool) (before []idspace.NodeNumber, after idspace.NodeNumber) {
 	w := newWorld(t)
 	defer w.stopAll()
-	stores := []*consensus.Store{openStore(t, ""), openStore(t, ""), openStore(t, "")}
-	w.found(stores...)
-	var nodes []*node
-	for _, st := range stores {
-		n := w.start(st, fixedClock)
+	nodes := w.newCluster(make([]string, 3), fixedClock)
+	for _, n := range nodes {
 		n.TrustBoots()
-		nodes = append(nodes, n.run())
+		n.run()
 	}
 	a, b, c := nodes[0], nodes[1], nodes[2]
 	leader(t, nodes...)
@@ -92,21 +89,15 @@ func TestWipedVoterUnderItsOldIDRepeatsANumber(t *testing.T) {
 // more from the copy of its directory made before.
 func restored(t *testing.T, dirs []string, backup string, trust bool) (*world, *node) {
 	w := newWorld(t)
-	var stores []*consensus.Store
-	for _, dir := range dirs {
-		stores = append(stores, openStore(t, dir))
-	}
-	w.found(stores...)
-	run := func(st *consensus.Store) *node {
-		n := w.start(st, presentClock)
+	run := func(n *node) *node {
 		if trust {
 			n.TrustBoots()
 		}
 		return n.run()
 	}
-	var nodes []*node
-	for _, st := range stores {
-		nodes = append(nodes, run(st))
+	nodes := w.newCluster(dirs, presentClock)
+	for _, n := range nodes {
+		run(n)
 	}
 	grant(t, newBoot(t), 1, nodes...)
 	victim := nodes[2]
@@ -115,12 +106,12 @@ func restored(t *testing.T, dirs []string, backup string, trust bool) (*world, *
 		t.Fatal(err)
 	}
 	for range 2 {
-		again := run(openStore(t, dirs[2]))
+		again := run(w.start(openStore(t, dirs[2]), presentClock))
 		await(t, "the server to be back", func() bool { return !again.State().Leader.IsZero() })
 		grant(t, newBoot(t), 1, w.running()...)
 		_ = again.stop()
 	}
-	return w, run(openStore(t, backup))
+	return w, run(w.start(openStore(t, backup), presentClock))
 }
 
 func threeDirs(t *testing.T) []string { return []string{t.TempDir(), t.TempDir(), t.TempDir()} }
@@ -130,8 +121,7 @@ func TestRestoredDirectoryIsRefusedAndSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, old := restored(t, dirs, backup, false)
 		defer w.stopAll()
-		err := <-old.done
-		old.done <- err
+		err := old.ended()
 		if !errors.Is(err, consensus.ErrSuperseded) {
 			t.Fatalf("Run on a restored directory: %v, want ErrSuperseded", err)
 		}
@@ -172,18 +162,15 @@ func TestRestoredDirectoryIsAcceptedWithoutTheCheck(t *testing.T) {
 func movedIn(t *testing.T, trust bool) (leads bool) {
 	w := newWorld(t)
 	defer w.stopAll()
-	stores := []*consensus.Store{openStore(t, ""), openStore(t, ""), openStore(t, "")}
-	w.found(stores...)
-	run := func(st *consensus.Store) *node {
-		n := w.start(st, presentClock)
+	run := func(n *node) *node {
 		if trust {
 			n.TrustTargets()
 		}
 		return n.run()
 	}
-	var voters []*node
-	for _, st := range stores {
-		voters = append(voters, run(st))
+	voters := w.newCluster(make([]string, 3), presentClock)
+	for _, n := range voters {
+		run(n)
 	}
 	grant(t, newBoot(t), 1, voters...)
 	left := voters[0]
@@ -194,7 +181,7 @@ func movedIn(t *testing.T, trust bool) (leads bool) {
 	if err := stranger.Join(w.cluster); err != nil {
 		t.Fatal(err)
 	}
-	moved := run(stranger)
+	moved := run(w.start(stranger, presentClock))
 	w.mu.Lock()
 	w.addr[voters[1].id] = w.addr[moved.id]
 	w.mu.Unlock()
@@ -333,8 +320,7 @@ func TestWriteErrorPoisonsTheStoreAndStopsRaft(t *testing.T) {
 		if _, err := n.Grant(t.Context(), newBoot(t), 1, idspace.ServerID{}, 0); err == nil {
 			t.Error("Grant on a broken disk succeeded")
 		}
-		err := <-n.done
-		n.done <- err
+		err := n.ended()
 		if !errors.Is(err, consensus.ErrStoreFailed) || !errors.Is(err, broken) {
 			t.Errorf("Run: %v, want ErrStoreFailed", err)
 		}
@@ -357,22 +343,13 @@ func TestTermThatCannotBeSavedEndsRaftAlone(t *testing.T) {
 	dirs := threeDirs(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		var stores []*consensus.Store
-		for _, dir := range dirs {
-			stores = append(stores, openStore(t, dir))
-		}
-		w.found(stores...)
-		var nodes []*node
-		for _, st := range stores {
-			nodes = append(nodes, w.start(st, presentClock).run())
-		}
+		nodes := w.diskCluster(dirs, presentClock)
 		defer w.stopAll()
 		lead := leader(t, nodes...)
 		follower := nodes[(slices.Index(nodes, lead)+1)%3]
 		follower.store.BeforeCommit(func() error { return errors.New("broken") })
 		_ = lead.stop() // the election that follows raises the term
-		err := <-follower.done
-		follower.done <- err
+		err := follower.ended()
 		if !errors.Is(err, consensus.ErrStoreFailed) {
 			t.Errorf("Run: %v, want ErrStoreFailed", err)
 		}
@@ -383,15 +360,7 @@ func TestLeaderWhoseDiskHangsGivesUp(t *testing.T) {
 	dirs := threeDirs(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		var stores []*consensus.Store
-		for _, dir := range dirs {
-			stores = append(stores, openStore(t, dir))
-		}
-		w.found(stores...)
-		var nodes []*node
-		for _, st := range stores {
-			nodes = append(nodes, w.start(st, presentClock).run())
-		}
+		nodes := w.diskCluster(dirs, presentClock)
 		defer w.stopAll()
 		lead := leader(t, nodes...)
 		first := grant(t, newBoot(t), 1, lead)
@@ -405,10 +374,9 @@ func TestLeaderWhoseDiskHangsGivesUp(t *testing.T) {
 			t.Errorf("the stalled leader: serving %v, %v, want ErrStalled", st.Serving, st.Err)
 		}
 		close(release)
-		if err := <-lead.done; !errors.Is(err, consensus.ErrStalled) {
+		if err := lead.ended(); !errors.Is(err, consensus.ErrStalled) {
 			t.Errorf("Run: %v, want ErrStalled", err)
 		}
-		lead.done <- nil
 	})
 }
 
@@ -417,18 +385,10 @@ func TestLeaderThatHandsOverIsNotTakenForStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.stopAll()
-		var stores []*consensus.Store
-		for _, dir := range dirs {
-			stores = append(stores, openStore(t, dir))
-		}
-		w.found(stores...)
-		var nodes []*node
-		for _, st := range stores {
-			nodes = append(nodes, w.start(st, presentClock, func(c *consensus.Config) {
-				c.HeartbeatTimeout, c.ElectionTimeout, c.LeaseTimeout = 20*time.Second, 20*time.Second, 20*time.Second
-				c.WatchdogEvery, c.WatchdogTimeout = time.Second, time.Minute
-			}).run())
-		}
+		nodes := w.diskCluster(dirs, presentClock, func(c *consensus.Config) {
+			c.HeartbeatTimeout, c.ElectionTimeout, c.LeaseTimeout = 20*time.Second, 20*time.Second, 20*time.Second
+			c.WatchdogEvery, c.WatchdogTimeout = time.Second, time.Minute
+		})
 		lead := leader(t, nodes...)
 		synctest.Wait()
 		// Whoever is told to take over accepts that, and cannot save its vote.

@@ -179,7 +179,7 @@ func (w *world) logged(msg string) bool {
 	return slices.Contains(w.logs, msg)
 }
 
-// start runs a server on st. The test stops it with stop.
+// start makes a server on st, for run to run. The test stops it with stop.
 func (w *world) start(st *consensus.Store, edit ...func(*consensus.Config)) *node {
 	w.t.Helper()
 	id := st.Identity().Server
@@ -209,12 +209,18 @@ func (n *node) run() *node {
 // stop ends a server as a crash would, and returns what Run returned.
 func (n *node) stop() error {
 	n.cancel()
-	err := <-n.done
-	n.done <- err
+	err := n.ended()
 	n.w.mu.Lock()
 	n.w.nodes = slices.DeleteFunc(n.w.nodes, func(m *node) bool { return m == n })
 	n.w.mu.Unlock()
 	n.store.Close()
+	return err
+}
+
+// ended waits until Run has returned, and returns what it did.
+func (n *node) ended() error {
+	err := <-n.done
+	n.done <- err
 	return err
 }
 
@@ -251,14 +257,28 @@ func (w *world) found(stores ...*consensus.Store) {
 // memoryCluster runs n servers in memory.
 func (w *world) memoryCluster(n int, edit ...func(*consensus.Config)) []*node {
 	w.t.Helper()
+	return w.diskCluster(make([]string, n), edit...)
+}
+
+// diskCluster runs a server on each of the directories.
+func (w *world) diskCluster(dirs []string, edit ...func(*consensus.Config)) (nodes []*node) {
+	w.t.Helper()
+	for _, n := range w.newCluster(dirs, edit...) {
+		nodes = append(nodes, n.run())
+	}
+	return nodes
+}
+
+// newCluster is diskCluster of servers that do not run yet.
+func (w *world) newCluster(dirs []string, edit ...func(*consensus.Config)) (nodes []*node) {
+	w.t.Helper()
 	var stores []*consensus.Store
-	for range n {
-		stores = append(stores, openStore(w.t, ""))
+	for _, dir := range dirs {
+		stores = append(stores, openStore(w.t, dir))
 	}
 	w.found(stores...)
-	var nodes []*node
 	for _, st := range stores {
-		nodes = append(nodes, w.start(st, edit...).run())
+		nodes = append(nodes, w.start(st, edit...))
 	}
 	return nodes
 }

@@ -345,8 +345,7 @@ func TestEntryOfALaterReleaseStopsRaft(t *testing.T) {
 				if err := n.ApplyRaw(entry); err != nil {
 					t.Logf("ApplyRaw: %v", err)
 				}
-				err := <-n.done
-				n.done <- err
+				err := n.ended()
 				if !errors.Is(err, consensus.ErrDiverged) || !errors.Is(n.State().Err, consensus.ErrDiverged) {
 					t.Errorf("Run: %v, want ErrDiverged", err)
 				}
