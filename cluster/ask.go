@@ -89,6 +89,9 @@ func leaderOf(err error) (leader idspace.ServerID) {
 	return leader
 }
 
+// headLen is the length of what answerHead returns.
+const headLen = 1 + 16
+
 // answerHead begins the answers to grant, confirm and end-life.
 func answerHead(err error) []byte {
 	leader := leaderOf(err)
@@ -122,13 +125,13 @@ func (c *Cluster) askOne(ctx context.Context, boot idspace.BootID, kind mesh.Req
 	if err != nil {
 		return fmt.Errorf("node %s: %w", boot, err)
 	}
-	if len(b) < 17 {
+	if len(b) < headLen {
 		return errBadRequest
 	}
-	if err := code(b[0]).err(idspace.ServerID(b[1:17])); err != nil {
+	if err := code(b[0]).err(idspace.ServerID(b[1:headLen])); err != nil {
 		return fmt.Errorf("node %s: %w", boot, err)
 	}
-	return use(b[17:])
+	return use(b[headLen:])
 }
 
 // nextToAsk is the leader, or a member of the cluster that was not asked: first

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"flamingo/cluster/consensus"
@@ -56,6 +58,34 @@ func (c *Cluster) Known() (idspace.ClusterID, error) { return c.seat().store.Clu
 
 // RaftNetwork is what a further server of raft on this node would have.
 func (c *Cluster) RaftNetwork() consensus.Network { return &raftNetwork{c: c} }
+
+// Recode has what decodes the bodies of requests and answers, by name: each
+// returns the bytes again that it has decoded.
+var Recode = map[string]func([]byte) ([]byte, error){
+	"promise": func(b []byte) ([]byte, error) {
+		p, err := decodeProposal(b)
+		return appendProposal(nil, p), err
+	},
+	"answer to promise": func(b []byte) ([]byte, error) {
+		a, err := decodeAnswer(b)
+		return appendAnswer(nil, a), err
+	},
+	"answer to grant": func(b []byte) ([]byte, error) {
+		g, err := decodeGranted(b)
+		return appendGranted(nil, g), err
+	},
+	"answer to confirm": func(b []byte) ([]byte, error) {
+		v, err := decodeNumbers(b, nil)
+		if err != nil {
+			return nil, err
+		}
+		out := knownRequest(v)
+		for _, n := range slices.Sorted(maps.Keys(v.live)) {
+			out = appendLive(out, &view{live: map[idspace.NodeNumber]idspace.BootID{n: v.live[n]}})
+		}
+		return out, nil
+	},
+}
 
 // Codes are those of answers, under their names in docs/protocol.md.
 var Codes = map[string]uint8{

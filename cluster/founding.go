@@ -126,38 +126,25 @@ func (c *Cluster) founders() []idspace.ServerID {
 // peers carries the promise round over the mesh.
 type peers struct{ c *Cluster }
 
-func (p peers) AskPromise(ctx context.Context, to idspace.ServerID, proposal consensus.Proposal) (a consensus.Answer, err error) {
-	boot, ok := p.c.dir.bootOf(to)
-	if !ok {
-		return a, errNowhere
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	b, err := p.c.mesh.Request(ctx, boot, mesh.RequestPromise, appendProposal(nil, proposal))
+func (p peers) AskPromise(ctx context.Context, to idspace.ServerID, proposal consensus.Proposal) (consensus.Answer, error) {
+	b, err := p.ask(ctx, to, mesh.RequestPromise, proposal)
 	if err != nil {
-		return a, err
+		return consensus.Answer{}, err
 	}
-	if len(b) < 17 {
-		return a, errBadRequest
-	}
-	a.Granted, a.Cluster = b[0] == 1, idspace.ClusterID(b[1:17])
-	holding, rest, err := decodeProposal(b[17:])
-	if err != nil || len(rest) > 0 {
-		return a, errBadRequest
-	}
-	if !holding.Cluster.IsZero() {
-		a.Holding = holding
-	}
-	return a, nil
+	return decodeAnswer(b)
 }
 
 func (p peers) Release(ctx context.Context, to idspace.ServerID, proposal consensus.Proposal) error {
+	_, err := p.ask(ctx, to, mesh.RequestRelease, proposal)
+	return err
+}
+
+func (p peers) ask(ctx context.Context, to idspace.ServerID, kind mesh.RequestKind, proposal consensus.Proposal) ([]byte, error) {
 	boot, ok := p.c.dir.bootOf(to)
 	if !ok {
-		return errNowhere
+		return nil, errNowhere
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err := p.c.mesh.Request(ctx, boot, mesh.RequestRelease, appendProposal(nil, proposal))
-	return err
+	return p.c.mesh.Request(ctx, boot, kind, appendProposal(nil, proposal))
 }

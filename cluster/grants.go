@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -129,17 +128,14 @@ func (c *Cluster) askGrant(ctx context.Context, q grantRequest) (consensus.Grant
 		return g, err
 	}
 	err = c.askLeader(ctx, leaderOf(err), mesh.RequestGrant, q.encode(), func(b []byte) error {
-		if len(b) != grantedLen-17 {
-			return errBadRequest
+		answer, err := decodeGranted(b)
+		if err == nil && (answer.Boot != q.boot || answer.Ordinal != q.ordinal) {
+			err = fmt.Errorf("%w: an answer for another request", errBadRequest)
 		}
-		g = consensus.Granted{
-			Boot: idspace.BootID(b[:16]), Ordinal: binary.BigEndian.Uint32(b[16:]),
-			Number: idspace.NodeNumber(binary.BigEndian.Uint64(b[20:])), Last: idspace.NodeNumber(binary.BigEndian.Uint64(b[28:])),
+		if err == nil {
+			g = answer
 		}
-		if g.Boot != q.boot || g.Ordinal != q.ordinal {
-			return fmt.Errorf("%w: an answer for another request", errBadRequest)
-		}
-		return nil
+		return err
 	})
 	return g, err
 }

@@ -54,26 +54,21 @@ func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Req
 }
 
 func (r requests) promise(body []byte) ([]byte, error) {
-	p, rest, err := decodeProposal(body)
-	if err != nil || len(rest) > 0 {
-		return nil, errBadRequest
+	p, err := decodeProposal(body)
+	if err != nil {
+		return nil, err
 	}
 	a, err := r.c.seat().store.Promise(p)
 	if err != nil {
 		return nil, err
 	}
-	out := []byte{0}
-	if a.Granted {
-		out[0] = 1
-	}
-	out = append(out, a.Cluster[:]...)
-	return appendProposal(out, a.Holding), nil
+	return appendAnswer(nil, a), nil
 }
 
 func (r requests) release(body []byte) ([]byte, error) {
-	p, rest, err := decodeProposal(body)
-	if err != nil || len(rest) > 0 {
-		return nil, errBadRequest
+	p, err := decodeProposal(body)
+	if err != nil {
+		return nil, err
 	}
 	_, err = r.c.seat().store.ReleasePromise(p)
 	return nil, err
@@ -88,10 +83,7 @@ func (r requests) grant(ctx context.Context, peer idspace.BootID, body []byte) (
 		return nil, errBadRequest
 	}
 	g, err := r.c.grantHere(ctx, q)
-	out := append(answerHead(err), g.Boot[:]...)
-	out = binary.BigEndian.AppendUint32(out, g.Ordinal)
-	out = binary.BigEndian.AppendUint64(out, uint64(g.Number))
-	return binary.BigEndian.AppendUint64(out, uint64(g.Last)), nil
+	return appendGranted(answerHead(err), g), nil
 }
 
 // endLife records the end of a life at its own request.
@@ -102,8 +94,12 @@ func (r requests) endLife(ctx context.Context, peer idspace.BootID, body []byte)
 	return answerHead(r.c.seat().server.EndLife(ctx, peer, idspace.CauseLeft)), nil
 }
 
-// numbersPerAnswer bounds the numbers in one answer: 64 KiB less the head.
-const numbersPerAnswer = (64<<10 - 64) / 24
+const (
+	numberLen = 16 + 8 // a number and who holds it
+
+	// numbersPerAnswer bounds the numbers in one answer: 64 KiB less the head.
+	numbersPerAnswer = (64<<10 - 64) / numberLen
+)
 
 func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
 	if len(body) != 0 && len(body) != knownLen {
@@ -120,11 +116,16 @@ func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
 	if len(v.live) > numbersPerAnswer {
 		return nil, fmt.Errorf("%w: over %d live numbers", errBadRequest, numbersPerAnswer)
 	}
+	return appendLive(out, v), nil
+}
+
+// appendLive appends what stands behind knownRequest.
+func appendLive(out []byte, v *view) []byte {
 	for n, boot := range v.live {
 		out = append(out, boot[:]...)
 		out = binary.BigEndian.AppendUint64(out, uint64(n))
 	}
-	return out, nil
+	return out
 }
 
 // confirmed returns the live numbers as far as a committed read says, or as
@@ -152,11 +153,11 @@ func decodeNumbers(b []byte, known *view) (*view, error) {
 	if known != nil && bytes.Equal(b, knownRequest(known)) {
 		return nil, nil
 	}
-	if len(b) < knownLen || len(b) != knownLen+24*int(binary.BigEndian.Uint32(b[8:])) {
+	if len(b) < knownLen || len(b) != knownLen+numberLen*int(binary.BigEndian.Uint32(b[8:])) {
 		return nil, errBadRequest
 	}
 	v := &view{last: idspace.NodeNumber(binary.BigEndian.Uint64(b)), live: make(map[idspace.NodeNumber]idspace.BootID)}
-	for b = b[knownLen:]; len(b) > 0; b = b[24:] {
+	for b = b[knownLen:]; len(b) > 0; b = b[numberLen:] {
 		v.live[idspace.NodeNumber(binary.BigEndian.Uint64(b[16:]))] = idspace.BootID(b[:16])
 	}
 	return v, nil
@@ -180,22 +181,47 @@ func appendProposal(out []byte, p consensus.Proposal) []byte {
 	return out
 }
 
-func decodeProposal(b []byte) (p consensus.Proposal, rest []byte, err error) {
+func decodeProposal(b []byte) (p consensus.Proposal, err error) {
 	const head = 16 + 16 + 1
 	if len(b) < head {
-		return p, nil, errBadRequest
+		return p, errBadRequest
 	}
 	p.Cluster, p.Proposer = idspace.ClusterID(b[:16]), idspace.ServerID(b[16:32])
 	n := int(b[32])
 	b = b[head:]
-	if n > consensus.MaxProposalServers || len(b) < 16*n {
-		return p, nil, errBadRequest
+	if n > consensus.MaxProposalServers || len(b) != 16*n {
+		return p, errBadRequest
 	}
 	for range n {
 		p.Servers = append(p.Servers, idspace.ServerID(b[:16]))
 		b = b[16:]
 	}
-	return p, b, nil
+	return p, nil
+}
+
+func appendAnswer(out []byte, a consensus.Answer) []byte {
+	var granted byte
+	if a.Granted {
+		granted = 1
+	}
+	out = append(append(out, granted), a.Cluster[:]...)
+	return appendProposal(out, a.Holding)
+}
+
+func decodeAnswer(b []byte) (a consensus.Answer, err error) {
+	const head = 1 + 16
+	if len(b) < head {
+		return a, errBadRequest
+	}
+	holding, err := decodeProposal(b[head:])
+	if err != nil {
+		return a, err
+	}
+	a.Granted, a.Cluster = b[0] == 1, idspace.ClusterID(b[1:head])
+	if !holding.IsZero() {
+		a.Holding = holding
+	}
+	return a, nil
 }
 
 // A grantRequest asks for the ordinal-th number of a life.
@@ -208,7 +234,7 @@ type grantRequest struct {
 
 const (
 	grantLen   = 16 + 4 + 16 + 8
-	grantedLen = 1 + 16 + 16 + 4 + 8 + 8
+	grantedLen = 16 + 4 + 8 + 8 // behind the head
 )
 
 func (q grantRequest) encode() []byte {
@@ -225,4 +251,23 @@ func decodeGrant(b []byte) grantRequest {
 		server:  idspace.ServerID(b[20:36]),
 		start:   binary.BigEndian.Uint64(b[36:]),
 	}
+}
+
+func appendGranted(out []byte, g consensus.Granted) []byte {
+	out = append(out, g.Boot[:]...)
+	out = binary.BigEndian.AppendUint32(out, g.Ordinal)
+	out = binary.BigEndian.AppendUint64(out, uint64(g.Number))
+	return binary.BigEndian.AppendUint64(out, uint64(g.Last))
+}
+
+func decodeGranted(b []byte) (consensus.Granted, error) {
+	if len(b) != grantedLen {
+		return consensus.Granted{}, errBadRequest
+	}
+	return consensus.Granted{
+		Boot:    idspace.BootID(b[:16]),
+		Ordinal: binary.BigEndian.Uint32(b[16:]),
+		Number:  idspace.NodeNumber(binary.BigEndian.Uint64(b[20:])),
+		Last:    idspace.NodeNumber(binary.BigEndian.Uint64(b[28:])),
+	}, nil
 }
