@@ -113,7 +113,7 @@ func (c *Cluster) Listen(ctx context.Context) error {
 	}
 	meta := gossip.Meta{
 		Name: c.cfg.NodeName, Cluster: c.cluster(), Server: c.seat().store.Identity().Server, Admin: c.cfg.Admin,
-		State: gossip.StateJoining, MinVersion: 1, MaxVersion: 1,
+		State: gossip.StateJoining, MinVersion: mesh.MinVersion, MaxVersion: mesh.MaxVersion,
 	}
 	g, err := gossip.New(gossip.Config{
 		Port: c.port, Boot: c.boot, ClusterName: c.cfg.ClusterName, Advertise: c.cfg.Advertise,

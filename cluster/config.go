@@ -136,7 +136,7 @@ func (c *Config) validate() error {
 	if c.OutcomeOf == nil {
 		bad("OutcomeOf", "(nil)", "the codes for the errors of Owner")
 	}
-	if c.MaxMessage < 0 || c.MaxMessage > 15<<20 {
+	if c.MaxMessage < 0 || c.MaxMessage > mesh.LongestMessage {
 		bad("MaxMessage", c.MaxMessage, "0 to 15 MiB")
 	}
 	if c.SendTimeout < 0 || c.SendTimeout > time.Hour {

@@ -91,6 +91,10 @@ const (
 // waits as there can be, 131,072, that is within maxOutcomes.
 const MaxWindow = 16 << 20
 
+// LongestMessage is the most that Config.MaxMessage can be, in bytes: what fits
+// into the widest window.
+const LongestMessage = 15 << 20
+
 // Config holds the settings of a Mesh.
 type Config struct {
 	Network  Network  // required
@@ -123,7 +127,7 @@ type Config struct {
 	Window int
 
 	// MaxMessage is the longest message sent or taken, in bytes. Zero means
-	// DefaultMaxMessage.
+	// DefaultMaxMessage; at most LongestMessage.
 	MaxMessage int
 
 	// SendTimeout is how long a send waits for room in the window. Zero means
@@ -140,9 +144,10 @@ type Config struct {
 
 	// UnreachableAfter is how long attempts may fail before sends, closes and
 	// requests are refused with ErrUnreachable; an attempt that is under way
-	// has not failed, until HandshakeTimeout. They are accepted again once a handshake succeeds; what was accepted before
-	// waits on. Above ReconnectTimeout it changes nothing: what was given up is
-	// refused anyhow. Zero means DefaultUnreachableAfter.
+	// has not failed, until HandshakeTimeout. They are accepted again once a
+	// handshake succeeds; what was accepted before waits on. Above
+	// ReconnectTimeout it changes nothing: what was given up is refused anyhow.
+	// Zero means DefaultUnreachableAfter.
 	UnreachableAfter time.Duration
 
 	// PingEvery is the time between pings, and the grain of IdleTimeout and
@@ -233,7 +238,7 @@ func (c *Config) counts() []count {
 	return []count{
 		{"Lanes", &c.Lanes, 1, maxLanes},
 		{"Window", &c.Window, DefaultWindow, MaxWindow},
-		{"MaxMessage", &c.MaxMessage, DefaultMaxMessage, 15 << 20},
+		{"MaxMessage", &c.MaxMessage, DefaultMaxMessage, LongestMessage},
 		{"MaxPeers", &c.MaxPeers, DefaultMaxPeers, 1 << 16},
 		{"MaxInbound", &c.MaxInbound, DefaultMaxInbound, 1 << 16},
 		{"MaxWaits", &c.MaxWaits, DefaultMaxWaits, 1 << 17},

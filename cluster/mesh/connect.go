@@ -188,7 +188,7 @@ func (l *link) judge(h *hello, w *welcome) error {
 	case refusal != RefusalNone:
 	case w.boot != l.peer && !l.mesh.trusting:
 		refusal = RefusalNotMe
-	case w.version < minVersion || w.version > maxVersion:
+	case w.version < MinVersion || w.version > MaxVersion:
 		refusal = RefusalVersion
 	case !clustersMatch(h.cluster, w.cluster, h.kind):
 		refusal = RefusalCluster

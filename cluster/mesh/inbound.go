@@ -124,7 +124,7 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 func (m *Mesh) admit(h *hello) Refusal {
 	own := m.cfg.Identity
 	switch {
-	case h.min > maxVersion || h.max < minVersion:
+	case h.min > MaxVersion || h.max < MinVersion:
 		return RefusalVersion
 	case h.boot == own.Boot():
 		return RefusalSelf
@@ -146,14 +146,14 @@ func (m *Mesh) admit(h *hello) Refusal {
 
 func (m *Mesh) welcome(refusal Refusal, h *hello) welcome {
 	w := welcome{
-		refusal: refusal, min: minVersion, max: maxVersion,
+		refusal: refusal, min: MinVersion, max: MaxVersion,
 		cluster: m.cfg.Identity.Cluster(), boot: m.cfg.Identity.Boot(),
 		maxMessage: uint64(m.cfg.MaxMessage),
 	}
 	if refusal != RefusalNone {
 		return w
 	}
-	w.version = min(h.max, maxVersion)
+	w.version = min(h.max, MaxVersion)
 	w.nextSeq, w.nextOutcome = h.nextSeq, h.nextOutcome
 	w.last, w.numbers = m.cfg.Identity.Last(), m.newestNumbers()
 	return w

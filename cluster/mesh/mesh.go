@@ -252,7 +252,7 @@ func (m *Mesh) newestNumbers() []idspace.NodeNumber {
 // hello returns what every handshake from here says.
 func (m *Mesh) hello(peer idspace.BootID) hello {
 	return hello{
-		min: minVersion, max: maxVersion,
+		min: MinVersion, max: MaxVersion,
 		cluster: m.cfg.Identity.Cluster(), boot: m.cfg.Identity.Boot(), expected: peer,
 		last: m.cfg.Identity.Last(), numbers: m.newestNumbers(),
 	}

@@ -9,10 +9,11 @@ import "fmt"
 // several protocols on one port tells the mesh's by it; Serve expects it.
 const Magic = "flmesh/1"
 
-// Protocol versions this package speaks.
+// The versions of the protocol that this package speaks, from the first to the
+// second.
 const (
-	minVersion = 1
-	maxVersion = 1
+	MinVersion = 1
+	MaxVersion = 1
 )
 
 // Limits on the wire.
