@@ -119,17 +119,7 @@ type plan struct {
 	calm bool
 }
 
-func hostAddr(i int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(i)}), port.DefaultPort)
-}
-
-// hosts are the addresses from one host to another.
-func hosts(from, to int) (ips []netip.Addr) {
-	for i := from; i <= to; i++ {
-		ips = append(ips, hostAddr(i).Addr())
-	}
-	return ips
-}
+var hostAddr, hosts = porttest.HostAddr, porttest.Hosts
 
 func (p plan) addr() netip.AddrPort { return hostAddr(p.host) }
 

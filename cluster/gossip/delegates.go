@@ -47,8 +47,7 @@ func memberOf(n *memberlist.Node) (Member, error) {
 	if addr != m.Address {
 		return Member{}, fmt.Errorf("%w: %v announces the address %v under %v", ErrBadMeta, boot, m.Address, addr)
 	}
-	now := time.Now()
-	return Member{Boot: boot, Addr: addr, Meta: m, Since: now}, nil
+	return Member{Boot: boot, Addr: addr, Meta: m, Since: time.Now()}, nil
 }
 
 // NotifyAlive decides whether a node may be a member, whoever tells of it.

@@ -28,18 +28,7 @@ func virtual(t *testing.T, f func(*testing.T, *porttest.Network)) {
 	})
 }
 
-// hostAddr is the cluster address of host i.
-func hostAddr(i int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(i)}), port.DefaultPort)
-}
-
-func hosts(from, to int) []netip.Addr {
-	var ips []netip.Addr
-	for i := from; i <= to; i++ {
-		ips = append(ips, hostAddr(i).Addr())
-	}
-	return ips
-}
+var hostAddr, hosts = porttest.HostAddr, porttest.Hosts
 
 // on starts node i with the given hosts as seeds.
 func on(t *testing.T, network *porttest.Network, i int, cluster idspace.ClusterID, seeds ...int) *node {

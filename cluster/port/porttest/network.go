@@ -49,6 +49,19 @@ func New() *Network {
 	}
 }
 
+// HostAddr is where the port of host i is, of up to 255 on loopback.
+func HostAddr(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(i)}), port.DefaultPort)
+}
+
+// Hosts are the IP addresses from one host to another.
+func Hosts(from, to int) (ips []netip.Addr) {
+	for i := from; i <= to; i++ {
+		ips = append(ips, HostAddr(i).Addr())
+	}
+	return ips
+}
+
 // Host returns what the host with the given address sees of the network.
 func (n *Network) Host(ip netip.Addr) port.Network {
 	return port.Network{
