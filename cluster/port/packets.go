@@ -95,12 +95,12 @@ func (p *Port) sendPacket(b []byte, addr netip.AddrPort) error {
 // called any number of times.
 func (c *Packets) Close() error {
 	c.once.Do(func() {
-		close(c.done)
 		c.port.mu.Lock()
 		if c.port.packets == c {
 			c.port.packets = nil
 		}
 		c.port.mu.Unlock()
+		close(c.done) // whoever it wakes may claim the packets again
 	})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -312,6 +313,24 @@ func TestCloseWakesAccept(t *testing.T) {
 			t.Errorf("Accept = %v, want net.ErrClosed", err)
 		}
 	})
+}
+
+func TestWhoIsWokenByCloseFindsTheProtocolFree(t *testing.T) {
+	p, err := port.New(port.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 {
+		s := claim(t, running{Port: p}, port.Raft)
+		var closing sync.WaitGroup
+		closing.Go(func() { s.Close() })
+		if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Fatalf("Accept = %v, want net.ErrClosed", err)
+		}
+		next := claim(t, running{Port: p}, port.Raft)
+		closing.Wait()
+		next.Close()
+	}
 }
 
 func TestAProtocolHasOneConsumer(t *testing.T) {

@@ -87,13 +87,12 @@ func (s *Streams) Close() error {
 	if !first {
 		return nil
 	}
-	close(s.done)
-
 	s.port.mu.Lock()
 	if s.port.streams[s.proto] == s {
 		s.port.streams[s.proto] = nil
 	}
 	s.port.mu.Unlock()
+	close(s.done) // whoever it wakes may claim the protocol again
 	for {
 		select {
 		case c := <-s.queue:
