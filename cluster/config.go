@@ -161,6 +161,9 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Timing == (gossip.Timing{}) {
+		c.Timing = gossip.LAN()
+	}
 	if c.Election == 0 {
 		c.Election = time.Second
 	}

@@ -16,10 +16,18 @@ import (
 // joinEvery is how often a blank node looks whether there is a cluster.
 const joinEvery = 200 * time.Millisecond
 
+// settleRounds is for how many rounds of gossip the founders must have been the
+// same before they propose a cluster: 1 s with the timing of a LAN. Of nodes that
+// start at once, twice as many as it takes or more, some do not see the others
+// at first, and would found a cluster each.
+const settleRounds = 5
+
 // join makes a blank node belong to a cluster: to the one that a member has,
 // or to one that it founds with others. It returns when it does, and when ctx
 // is done.
 func (c *Cluster) join(ctx context.Context) error {
+	var founders []idspace.ServerID
+	var since time.Time
 	for ctx.Err() == nil {
 		s := c.seat()
 		known, err := s.store.Cluster()
@@ -41,7 +49,10 @@ func (c *Cluster) join(ctx context.Context) error {
 			c.reach(c.dir.others(c.boot)) // a link of a blank node does not last
 			return nil
 		}
-		if err := c.found(ctx, s); err != nil && ctx.Err() == nil {
+		if list := c.founders(); !slices.Equal(list, founders) {
+			founders, since = list, time.Now()
+		}
+		if err := c.found(ctx, s, since); err != nil && ctx.Err() == nil {
 			c.cfg.Logger.Debug("no cluster founded yet", "err", err)
 		}
 		pause(ctx, joinEvery)
@@ -65,9 +76,13 @@ func (c *Cluster) adopt(s *seat) (idspace.ClusterID, error) {
 	return idspace.ClusterID{}, nil
 }
 
-// found proposes a cluster while it could be founded, until there is one.
-func (c *Cluster) found(ctx context.Context, s *seat) error {
+// found proposes a cluster while it could be founded, until there is one. The
+// founders have been the same since then.
+func (c *Cluster) found(ctx context.Context, s *seat, since time.Time) error {
 	if c.cfg.Expect == 0 || len(c.founders()) < c.cfg.Expect {
+		return nil
+	}
+	if c.cfg.Expect > 1 && time.Since(since) < settleRounds*c.cfg.Timing.Gossip {
 		return nil
 	}
 	p, err := consensus.NewProposer(consensus.ProposerConfig{

@@ -37,6 +37,25 @@ func TestNodesStartedInAnyOrderFoundOneCluster(t *testing.T) {
 	}
 }
 
+// Two groups, each enough for a cluster, do not know of each other at first.
+func TestNodesThatMeetAtOnceFoundOneCluster(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		plans := w.plans(7, 3)
+		var lives []*life
+		for i, p := range plans[:6] {
+			p.join = []int{1, 2, 3}
+			if i >= 3 {
+				p.join = []int{4, 5, 6}
+			}
+			lives = append(lives, w.start(p))
+		}
+		<-time.After(300 * time.Millisecond)
+		lives = append(lives, w.start(plans[6]))
+		w.awaitNumbers(lives...)
+		requireOneCluster(t, members(lives)...)
+	})
+}
+
 func TestBlankNodeLeavesAClusterAloneThatIsLeaving(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		plans := w.plans(2, 1)
