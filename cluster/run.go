@@ -12,8 +12,12 @@ import (
 )
 
 const (
-	// leaveTimeout bounds an orderly leave.
-	leaveTimeout = 3 * time.Second
+	// lastWordTimeout bounds the recording of the end of a life. It takes so
+	// long only while most voters are there and yet record nothing.
+	lastWordTimeout = 10 * time.Second
+
+	// handoverTimeout bounds what a voter does to be missed less.
+	handoverTimeout = 3 * time.Second
 
 	// goodbyeTimeout bounds the goodbye of gossip, which nobody may be left to
 	// hear when all nodes end together. It is a hint: the end of the life is
@@ -68,23 +72,28 @@ func (c *Cluster) Run(ctx context.Context) error {
 func (c *Cluster) Drain() { c.announce(func(m *gossip.Meta) { m.State = gossip.StateDraining }) }
 
 // Leave says goodbye: no id of this life leads here any more, and consensus does
-// not count on it. It blocks until that is recorded, ctx is done or 3 s are over;
+// not count on it. It blocks until that is recorded, ctx is done or 13 s are over;
 // what is not recorded by then others find out later. Run, whose context is to
 // be ended next, does the same unless it was done before.
 func (c *Cluster) Leave(ctx context.Context) { c.leaveOnce.Do(func() { c.leave(ctx) }) }
 
 func (c *Cluster) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
-	defer cancel()
 	c.leaving.Store(true)
 	c.Drain()
-	if err := c.endLife(ctx); err != nil {
+	if err := within(ctx, lastWordTimeout, c.endLife); err != nil {
 		c.cfg.Logger.Info("left without the end of this life being recorded: its ids answer unreachable until the next start",
 			"err", err)
 	}
-	if err := c.seat().server.Leave(ctx); err != nil && !errors.Is(err, consensus.ErrStopped) {
+	if err := within(ctx, handoverTimeout, c.seat().server.Leave); err != nil && !errors.Is(err, consensus.ErrStopped) {
 		c.cfg.Logger.Debug("left without handing over", "err", err)
 	}
+}
+
+// within gives do so much time.
+func within(ctx context.Context, d time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return do(ctx)
 }
 
 // running is a part that runs, and how it ended.
