@@ -1,9 +1,11 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"time"
 
@@ -86,6 +88,11 @@ type Config struct {
 	// Portable serves every connection by goroutines, as on systems without
 	// epoll.
 	Portable bool
+
+	// Listen opens the socket of a Listener, of whose fields it heeds what it
+	// can: so the network can be one in memory. It implies Portable, since event
+	// loops need descriptors. Nil means the operating system's sockets.
+	Listen func(ctx context.Context, l Listener) (net.Listener, error)
 
 	// MaxConns bounds the connections held at once, those included whose end
 	// was not taken. At the bound accepting pauses. Zero means what the limit
@@ -192,6 +199,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Listen == nil {
+		c.Listen = bind
+	} else {
+		c.Portable = true
 	}
 	c.Listeners = append([]Listener(nil), c.Listeners...)
 	for i := range c.Listeners {

