@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -10,7 +12,9 @@ import (
 	"unsafe"
 
 	"flamingo/cluster/gossip"
+	"flamingo/cluster/port"
 	"flamingo/idspace"
+	"flamingo/transport"
 )
 
 // A Clock is the clock of a node.
@@ -31,6 +35,21 @@ func OpenWithClock(opts Opts, c Clock) (*Node, error) {
 func OpenHasty(ctx context.Context, opts Opts) (*Node, error) {
 	return open(ctx, opts, surroundings{
 		clock: systemClock, gossip: gossip.Fast(), election: 200 * time.Millisecond, flush: time.Second,
+	})
+}
+
+// OpenOn is Open as one host of network, for other nodes and for clients, where
+// the wall clock says now.
+func OpenOn(ctx context.Context, network port.Network, now func() time.Time, opts Opts) (*Node, error) {
+	return open(ctx, opts, surroundings{
+		clock: clock{now: now, sleep: sleep}, network: network,
+		listen: func(ctx context.Context, l transport.Listener) (net.Listener, error) {
+			addr, err := netip.ParseAddrPort(l.Address)
+			if err != nil {
+				return nil, err
+			}
+			return network.Listen(ctx, addr)
+		},
 	})
 }
 

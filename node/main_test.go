@@ -61,23 +61,34 @@ func closeAtEnd(t testing.TB, n *node.Node) {
 
 // A client is the other end of a connection.
 type client struct {
-	*net.TCPConn
+	net.Conn
 	t  testing.TB
 	in *bufio.Reader
 }
 
-// connect connects to the node. The test closes the connection at its end.
+// newClient returns the client on nc, which the test closes at its end.
+func newClient(t testing.TB, nc net.Conn) *client {
+	t.Helper()
+	t.Cleanup(func() { nc.Close() })
+	c := &client{Conn: nc, t: t, in: bufio.NewReader(nc)}
+	c.bound()
+	return c
+}
+
+// bound gives what the client does next patience from now on. If the connection
+// is broken, that will show.
+func (c *client) bound() { _ = c.SetDeadline(time.Now().Add(patience)) }
+
+func (c *client) tcp() *net.TCPConn { return c.Conn.(*net.TCPConn) }
+
+// connect connects to the node.
 func connect(t testing.TB, n *node.Node) *client {
 	t.Helper()
 	nc, err := net.DialTimeout("tcp", n.Addrs()[0].String(), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return &client{TCPConn: nc.(*net.TCPConn), t: t, in: bufio.NewReader(nc)}
+	return newClient(t, nc)
 }
 
 // connectID is connect, and takes the open.
@@ -90,6 +101,7 @@ func connectID(t testing.TB, n *node.Node) (*client, node.ID) {
 
 func (c *client) say(text string) {
 	c.t.Helper()
+	c.bound()
 	if _, err := io.WriteString(c, text); err != nil {
 		c.t.Fatalf("write %.20q: %v", text, err)
 	}
@@ -97,6 +109,7 @@ func (c *client) say(text string) {
 
 func (c *client) expect(line string) {
 	c.t.Helper()
+	c.bound()
 	got, err := c.in.ReadString('\n')
 	if err != nil || got != line+"\n" {
 		c.t.Fatalf("client read %.40q, %v; want line %.40q", got, err, line)
@@ -107,6 +120,7 @@ func (c *client) expect(line string) {
 func (c *client) expectEnd() {
 	c.t.Helper()
 	defer c.Close()
+	c.bound()
 	if got, err := io.ReadAll(c.in); err != nil || len(got) > 0 {
 		c.t.Fatalf("client read %.40q, %v; want the end", got, err)
 	}
@@ -115,7 +129,7 @@ func (c *client) expectEnd() {
 // reset ends the connection as a crashed client does.
 func (c *client) reset() {
 	c.t.Helper()
-	if err := errors.Join(c.SetLinger(0), c.Close()); err != nil {
+	if err := errors.Join(c.tcp().SetLinger(0), c.Close()); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -204,10 +218,23 @@ func (l *logLog) Handle(_ context.Context, r slog.Record) error {
 // await returns the next record with this message; those before are dropped.
 func (l *logLog) await(t testing.TB, msg string) slog.Record {
 	t.Helper()
+	late := time.After(patience)
 	for {
-		if r := receive(t, "the log line "+msg, l.records); r.Message == msg {
-			return r
+		select {
+		case r := <-l.records:
+			if r.Message == msg {
+				return r
+			}
+		case <-late:
+			t.Fatalf("waited %v for the log line %q", patience, msg)
 		}
+	}
+}
+
+// forget drops what was logged so far.
+func (l *logLog) forget() {
+	for len(l.records) > 0 {
+		<-l.records
 	}
 }
 

@@ -68,6 +68,9 @@ type surroundings struct {
 	clock   clock
 	network port.Network // between nodes; the zero value is the operating system's
 
+	// listen opens what clients connect to; nil: the operating system's.
+	listen func(context.Context, transport.Listener) (net.Listener, error)
+
 	gossip   gossip.Timing // zero: as on a local network
 	election time.Duration // zero: 1 s
 	flush    time.Duration // zero: flushTimeout
@@ -94,7 +97,7 @@ func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
 // socket.
 func (n *Node) build(s surroundings) error {
 	cfg, faults := n.opts.transportConfig()
-	cfg.IDs = lateIDs{n}
+	cfg.IDs, cfg.Listen = lateIDs{n}, s.listen
 	var err error
 	if n.clients, err = transport.New(cfg); err != nil {
 		faults = append(faults, err)

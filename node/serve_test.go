@@ -131,7 +131,7 @@ func talk(t *testing.T, n *node.Node, manner, count int) {
 		t.Error(err)
 		return
 	}
-	c := &client{TCPConn: nc.(*net.TCPConn), t: t}
+	c := nc.(*net.TCPConn)
 	defer c.Close()
 	var lines []byte
 	for k := range count {
@@ -198,7 +198,7 @@ func TestHalfClosedClientGetsItsAnswerHoweverLongTheHandlerTakes(t *testing.T) {
 		}, 1)
 		c := connect(t, n)
 		c.say("x\n")
-		if err := c.CloseWrite(); err != nil {
+		if err := c.tcp().CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		c.expect("x")
@@ -216,7 +216,7 @@ func TestClientThatLeavesAnsweredUnderServeIsNotHeldForHalfClose(t *testing.T) {
 		serve(t, n, node.HandlerFuncs{Data: func(id node.ID, msg []byte) { _ = n.SendData(id, msg) }}, 2)
 		c := connect(t, n)
 		c.say("x\n")
-		if err := c.CloseWrite(); err != nil {
+		if err := c.tcp().CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		c.expect("x")
