@@ -115,8 +115,10 @@ func (n *Node) routeMany(ctx context.Context, ids []ID, results []error) map[car
 // SendClose ends the connection id, wherever it is, once what was accepted for
 // it before is written, within Opts.CloseTimeout. It does not wait for that; for
 // a connection of another node it waits for that node's answer, at most 5 s, and
-// then returns ErrUncertain, or ErrExpired if it has not asked yet. The error
-// matches ErrGone if something else ended the connection first. The end is not reported by RecvClose of this node.
+// then returns ErrUncertain, for the connection may still be ended, or
+// ErrExpired if the link had no room for the question. The error matches ErrGone
+// if something else ended the connection first. The end is not reported by
+// RecvClose of this node.
 func (n *Node) SendClose(id ID) error { return n.close(id, ReasonSent) }
 
 // Disconnect is SendClose on behalf of somebody else than this program, such as
