@@ -60,6 +60,7 @@ var homes = []home{
 	{module: "github.com/alecthomas/kong", dirs: []string{"cmd"}},
 	{module: "github.com/goccy/go-yaml", dirs: []string{"cmd"}},
 	{module: "github.com/lmittmann/tint", dirs: []string{"cmd"}},
+	{module: "github.com/HdrHistogram/hdrhistogram-go", dirs: []string{"cmd"}},
 	{module: "charm.land", dirs: []string{"cmd"}},
 	{module: "github.com/charmbracelet", dirs: []string{"cmd"}},
 
@@ -283,6 +284,7 @@ func TestForbiddenImportsAreRefused(t *testing.T) {
 		{"cmd/flamingo/main.go", "github.com/alecthomas/kong", ""},
 		{"node/config.go", "github.com/goccy/go-yaml", "at home in cmd"},
 		{"node/log.go", "github.com/lmittmann/tint", "at home in cmd"},
+		{"transport/bench.go", "github.com/HdrHistogram/hdrhistogram-go", "at home in cmd"},
 		{"node/top.go", "charm.land/bubbletea/v2", "at home in cmd"},
 		{"transport/poll_linux.go", "golang.org/x/sys/unix", ""},
 		{"framing/line.go", "golang.org/x/sys/unix", "at home in transport and cluster"},

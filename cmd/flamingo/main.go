@@ -25,6 +25,8 @@ type commands struct {
 	Version versionCommand `cmd:"" group:"look" help:"The version of this program."`
 
 	Raft raftCommand `cmd:"" group:"mend" help:"What a stopped node has kept of raft."`
+
+	Bench benchCommand `cmd:"" help:"Put load on a server that sends lines back, and check every reply."`
 }
 
 func main() {
