@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command echobench measures echo through the pipeline: lines of 64 bytes,
-// taken by ten goroutines and sent back, by Flamingo and by the plain designs
-// a Go program would have instead. scripts/bench-echo.sh runs it.
+// Command echobench measures echo through the pipeline: lines taken by ten
+// goroutines and sent back, by Flamingo and by others that do the same, side by
+// side under the load of flamingo bench. scripts/bench-peers.sh runs it.
 package main
 
 import (
@@ -17,58 +17,79 @@ import (
 	"time"
 )
 
-// messageBytes is the length of a message, its line feed included.
-const messageBytes = 64
-
-// workers is how many goroutines take messages and send them back.
-const workers = 10
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "echobench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("echobench", flag.ContinueOnError)
-	addr := flags.String("addr", "127.0.0.1:4990", "address of the server")
-	kind := flags.String("kind", "flamingo", "serve: flamingo, serve (flamingo's Serve), hop (net and channels) or net (net, no hop)")
-	conns := flags.Int("conns", 100, "load, idle: connections")
-	outstanding := flags.Int("outstanding", 32, "load: messages under way on each connection")
-	profile := flags.String("cpuprofile", "", "serve: file for a CPU profile")
-	seconds := flags.Int("seconds", 3, "load: seconds measured, after one of warming up")
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("allowed are serve, load, idle")
-	}
-	if err := flags.Parse(args[1:]); err != nil {
-		return err
+		return errors.New("allowed are serve, drive")
 	}
 	switch args[0] {
 	case "serve":
-		if *profile != "" {
-			f, err := os.Create(*profile)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if err := pprof.StartCPUProfile(f); err != nil {
-				return err
-			}
-			defer pprof.StopCPUProfile()
-		}
-		return serve(ctx, *kind, *addr, out)
-	case "load":
-		rate, err := load(*addr, *conns, *outstanding, time.Duration(*seconds)*time.Second)
-		if err == nil {
-			fmt.Fprintf(out, "%.0f\n", rate)
-		}
-		return err
-	case "idle":
-		return idle(ctx, *addr, *conns, out)
+		return runServe(ctx, args[1:], in, out)
+	case "drive":
+		return runDrive(ctx, args[1:], out)
 	default:
-		return fmt.Errorf("%q: allowed are serve, load, idle", args[0])
+		return fmt.Errorf("%q: allowed are serve, drive", args[0])
 	}
+}
+
+func runServe(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:4990", "where to listen")
+	kind := flags.String("kind", "flamingo", "flamingo (RecvData and SendData) or flamingo-serve (Serve with one worker)")
+	profile := flags.String("cpuprofile", "", "file for a CPU profile, until standard input ends")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	return serve(ctx, *kind, *addr, in, out)
+}
+
+func runDrive(ctx context.Context, args []string, out io.Writer) error {
+	d := &driver{progress: os.Stderr}
+	flags := flag.NewFlagSet("drive", flag.ContinueOnError)
+	flags.StringVar(&d.client, "client", "", "the program flamingo")
+	flags.StringVar(&d.peers, "peers", "", "the program of test/peers/echo")
+	flags.StringVar(&d.c, "c", "", "the program of test/peers/cecho")
+	flags.StringVar(&d.only, "only", "", "take only rows of whose name this is a part")
+	flags.StringVar(&d.against, "against", "", "echobench of another commit, beside this one")
+	flags.IntVar(&d.rounds, "rounds", 3, "rounds")
+	flags.DurationVar(&d.measure, "measure", 3*time.Second, "how long to measure, each time")
+	flags.StringVar(&d.head, "head", "", "first line of the page: machine, versions, commit, command")
+	page := flags.String("page", "", "file for the page, in Markdown; empty: standard output")
+	chart := flags.String("chart", "", "file for the chart, in SVG")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	r, err := d.run(ctx)
+	if err != nil {
+		return err
+	}
+	if *chart != "" {
+		if err := os.WriteFile(*chart, r.svg(), 0o600); err != nil {
+			return err
+		}
+	}
+	if *page == "" {
+		_, err = out.Write(r.page())
+		return err
+	}
+	return os.WriteFile(*page, r.page(), 0o600)
 }

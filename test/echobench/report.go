@@ -1,0 +1,169 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// medianOf is the middle measurement of a kind in a row.
+func (r *results) medianOf(row *row, kind string) sample { return median(r.measured[row.name][kind]) }
+
+// best returns the Go peer with the highest rate in a row.
+func (r *results) best(row *row) (kind string) {
+	for _, k := range row.kinds {
+		if isPeer(k) && (kind == "" || r.medianOf(row, k).Rate > r.medianOf(row, kind).Rate) {
+			kind = k
+		}
+	}
+	return kind
+}
+
+// A verdict is what became of a goal.
+type verdict struct {
+	to   string // whom it was compared with
+	got  float64
+	want string
+	met  bool
+}
+
+func (r *results) judge(row *row, g goal) verdict {
+	to := g.to
+	if to == "" {
+		to = r.best(row)
+	}
+	mine, other := r.medianOf(row, row.ours()), r.medianOf(row, to)
+	if g.atMost {
+		got := mine.serverTime() / other.serverTime()
+		return verdict{to, got, fmt.Sprintf("≤ %.2f", g.want), got <= g.want}
+	}
+	got := mine.Rate / max(other.Rate, 1)
+	return verdict{to, got, fmt.Sprintf("≥ %.2f", g.want), got >= g.want}
+}
+
+// page is the report in Markdown.
+func (r *results) page() []byte {
+	b := new(bytes.Buffer)
+	fmt.Fprintf(b, "# Benchmarks\n\n%s\n\n", introduction)
+	fmt.Fprintf(b, "%s\n\n![Rates to that of the best](benchmarks.svg)\n", r.head)
+	r.writeGoals(b)
+	r.writeRates(b)
+	r.writeOnce(b)
+	return b.Bytes()
+}
+
+const introduction = `Written by ` + "`scripts/bench-peers.sh`" + `: an echo of lines of 64 bytes, by Flamingo and
+by servers of our own writing on other libraries, in turn under the same load of
+` + "`flamingo bench`" + `, which checks every reply. Server and client have a core each,
+unless a row says otherwise. *100 × 32* is 100 connections with 32 messages under
+way on each; a *life* is connect, one line echoed, close. Figures are medians;
+those of one machine compare with each other only.
+
+What is measured is the pipeline: whoever reads hands each message to one of ten
+goroutines, from where its answer is sent. ` + "`flamingo`" + ` is RecvData and SendData;
+the peers use a channel, then: *net-hop* a Write for each message on a connection
+with a goroutine of its own, *gnet-hop* AsyncWrite, *nbio-hop* Write, and
+*netpoll-hop* the ShardQueue that merges writes. *C* is a loop in C on one thread
+without any hop, and writes once for all that it has read: what the machine
+allows. The rows *inline* answer where the message is read, *flamingo-serve* from
+Serve with one worker.`
+
+func (r *results) writeGoals(b *bytes.Buffer) {
+	b.WriteString("\n## Ratios\n\n| | to | ratio | goal | |\n|---|---|---:|---:|---|\n")
+	for i := range r.rows {
+		row := &r.rows[i]
+		for _, g := range row.goals {
+			v := r.judge(row, g)
+			name := g.name
+			if g.to == "" {
+				name += ", " + v.to
+			}
+			fmt.Fprintf(b, "| %s | %s | %.2f | %s | %s |\n", row.name, name, v.got, v.want, met(v.met))
+		}
+	}
+	if idle, ok := r.idle[ours]; ok {
+		fmt.Fprintf(b, "| bytes of an idle connection, fresh | | %d | ≤ %d | %s |\n", idle.fresh, idleGoal, met(idle.fresh <= idleGoal))
+		fmt.Fprintf(b, "| the same after an echo | | %d | ≤ %d | %s |\n", idle.echoed, idleGoal, met(idle.echoed <= idleGoal))
+	}
+	if calls, ok := r.syscalls[ours]; ok {
+		fmt.Fprintf(b, "| system calls a message, 100 × 32 | | %.3f | ≤ %.2f | %s |\n", calls, syscallsGoal, met(calls <= syscallsGoal))
+	}
+}
+
+func met(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "missed"
+}
+
+func (r *results) writeRates(b *bytes.Buffer) {
+	b.WriteString("\n## Rates\n\nMessages or lives a second, and the server's processor time for one.\n")
+	var last []string
+	for i := range r.rows {
+		row := &r.rows[i]
+		if !slices.Equal(last, row.kinds) {
+			last = row.kinds
+			b.WriteString("\n| |")
+			for _, k := range row.kinds {
+				fmt.Fprintf(b, " %s |", k)
+			}
+			b.WriteString("\n|---|")
+			for range row.kinds {
+				b.WriteString("---:|")
+			}
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(b, "| %s |", row.name)
+		for _, k := range row.kinds {
+			s := r.medianOf(row, k)
+			fmt.Fprintf(b, " %s, %.2f µs |", grouped(int64(s.Rate)), s.serverTime())
+		}
+		b.WriteString("\n")
+	}
+}
+
+// writeOnce writes what is measured once.
+func (r *results) writeOnce(b *bytes.Buffer) {
+	if len(r.idle) > 0 {
+		fmt.Fprintf(b, `
+## Memory of an idle connection
+
+Bytes that one more costs, from the slope between %s and %s connections:
+heap and stacks of the server in use after a collection (C: its anonymous
+memory), and the slabs of the kernel for both ends.
+
+| | fresh | after one echo | kernel |
+|---|---:|---:|---:|
+`, grouped(int64(idleSteps[0])), grouped(int64(idleSteps[1])))
+		for _, k := range append(slices.Clone(hops), theirC) {
+			c := r.idle[k]
+			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", k, grouped(c.fresh), grouped(c.echoed), grouped(c.kernel))
+		}
+	}
+	if len(r.syscalls) > 0 {
+		b.WriteString("\n## System calls\n\nFor a message with 100 × 32, counted by strace, which slows a server down and so\nlets more messages come together.\n\n| | calls a message |\n|---|---:|\n")
+		for _, k := range append(slices.Clone(hops), theirC) {
+			fmt.Fprintf(b, "| %s | %.3f |\n", k, r.syscalls[k])
+		}
+	}
+}
+
+// grouped formats a number with commas: 1,234,567.
+func grouped(n int64) string {
+	if n < 0 {
+		return "-" + grouped(-n)
+	}
+	digits := strconv.FormatInt(n, 10)
+	var b []byte
+	for i := range len(digits) {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b = append(b, ',')
+		}
+		b = append(b, digits[i])
+	}
+	return string(b)
+}
