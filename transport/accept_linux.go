@@ -40,9 +40,9 @@ func (a *acceptor) accept(l *loop) {
 			a.pause(l, 0, errFull)
 			return
 		}
-		fd, _, err := unix.Accept4(int(a.fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := acceptQuick(a.fd)
 		if err == nil {
-			a.admit(l, i, int32(fd))
+			a.admit(l, i, fd)
 			continue
 		}
 		l.t.put(i)

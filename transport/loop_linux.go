@@ -117,7 +117,7 @@ func (l *loop) turn() {
 	l.resumeAccepting()
 	l.checkShutdown()
 	for _, fd := range l.doomed {
-		unix.Close(int(fd))
+		closeQuick(fd)
 	}
 	l.doomed = l.doomed[:0]
 }
@@ -265,7 +265,7 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	case f&flagPaused != 0:
 		s.flags.And(^flagPaused)
 	}
-	n, err := unix.Read(int(s.fd), l.buf)
+	n, err := readQuick(s.fd, l.buf)
 	switch {
 	case n > 0:
 		s.lastActive.Store(l.now)
@@ -290,7 +290,7 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 // discard throws input away after our end of the connection was shut.
 func (l *loop) discard(s *slot, i uint32) {
 	for {
-		n, err := unix.Read(int(s.fd), l.buf)
+		n, err := readQuick(s.fd, l.buf)
 		switch {
 		case n > 0:
 			s.discarded += uint32(n)

@@ -69,7 +69,7 @@ func key(ev *unix.EpollEvent) uint64 { return uint64(uint32(ev.Fd)) | uint64(uin
 // poll fetches the events that are there, without waiting.
 func (p *poller) poll() int {
 	for {
-		n, err := unix.EpollWait(p.fd, p.events[:], 0)
+		n, err := pollQuick(p.fd, p.events[:])
 		if err == unix.EINTR {
 			continue
 		}

@@ -14,7 +14,7 @@ func (l *loop) write(s *slot, out *output) (wrote int, broken bool) {
 			l.traffic.out(out.wrote(0), 0)
 			continue
 		}
-		n, err := l.writeOnce(int(s.fd), out)
+		n, err := l.writeOnce(s.fd, out)
 		if n > 0 {
 			wrote += n
 			l.traffic.out(out.wrote(n), n)
@@ -32,16 +32,16 @@ func (l *loop) write(s *slot, out *output) (wrote int, broken bool) {
 	return wrote, false
 }
 
-func (l *loop) writeOnce(fd int, out *output) (int, error) {
+func (l *loop) writeOnce(fd int32, out *output) (int, error) {
 	first := out.writing
 	if first.next == nil {
-		return unix.Write(fd, first.data[out.written:])
+		return writeQuick(fd, first.data[out.written:])
 	}
 	l.iovecs = append(l.iovecs[:0], first.data[out.written:])
 	for c := first.next; c != nil && len(l.iovecs) < iovecsPerWrite; c = c.next {
 		l.iovecs = append(l.iovecs, c.data)
 	}
-	n, err := unix.Writev(fd, l.iovecs)
+	n, err := unix.Writev(int(fd), l.iovecs)
 	clear(l.iovecs)
 	return n, err
 }
