@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"unsafe"
 
 	"flamingo/idspace"
 )
@@ -197,3 +198,6 @@ func (o *Output) Drop() (gone, uncertain, written int) {
 
 // WasReset is what a reader asks at the end of its input.
 var WasReset = wasReset
+
+// SlotBytes is what a connection costs in the table.
+const SlotBytes = unsafe.Sizeof(slot{}) + unsafe.Sizeof(slotBuffers{})

@@ -92,7 +92,7 @@ func (in *intake) flush(s *slot, i uint32) {
 	first := s.messagesIn.Add(uint64(n)) == uint64(n)
 	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
 	if first {
-		s.unasked = uint32(s.messagesOut.Load())
+		s.tally = uint32(s.messagesOut.Load())
 	}
 	s.flags.And(^(flagSent | flagAnswered))
 	s.queued.Add(int32(n))

@@ -31,7 +31,7 @@ func (t *Transport) occupy(i uint32, listener, driver int, fd int32) error {
 		hold |= holdOpen
 	}
 	s.mu.Lock()
-	s.fd, s.listener, s.driver = fd, uint16(listener), uint16(driver)
+	s.fd, s.listener, s.driver = fd, uint16(listener), uint8(driver)
 	s.opened = time.Now().UnixNano()
 	s.lastActive.Store(t.tick())
 	s.flags.Or(hold)
@@ -114,7 +114,7 @@ func (t *Transport) reviewLocked(s *slot) verdict {
 // one would find the connection gone (ADR 4).
 func answeredLocked(s *slot) bool {
 	in := s.messagesIn.Load()
-	return in == 0 || s.has(flagAnswered) && int64(s.messagesOut.Load())-int64(s.unasked) >= int64(in)
+	return in == 0 || s.has(flagAnswered) && int64(s.messagesOut.Load())-int64(s.tally) >= int64(in)
 }
 
 // end makes the id gone for good: what is not written is lost and accounted

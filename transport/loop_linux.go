@@ -293,8 +293,8 @@ func (l *loop) discard(s *slot, i uint32) {
 		n, err := readQuick(s.fd, l.buf)
 		switch {
 		case n > 0:
-			s.discarded += uint32(n)
-			if s.discarded > lingerBytes {
+			s.tally += uint32(n)
+			if s.tally > lingerBytes {
 				l.release(s, i)
 				return
 			}
@@ -431,6 +431,7 @@ func (l *loop) finish(s *slot, i uint32) {
 		l.release(s, i)
 		return
 	}
+	s.tally = 0
 	l.wheel.set(i, l.after(min(lingerTime, l.t.cfg.CloseTimeout)))
 	l.discard(s, i)
 }
