@@ -5,7 +5,7 @@
 #
 #   scripts/bench-peers.sh [ROUNDS [SECONDS]] [FLAG...]   default 3 rounds of 3 s
 #
-# That takes about 15 minutes. Flags are those of `echobench drive`; with any of
+# That takes about 12 minutes. Flags are those of `echobench drive`; with any of
 # them the page goes to standard output: -only NAME takes only rows whose name
 # has that in it ("inline", "idle", "system calls"), -against PROGRAM compares
 # with echobench built from another commit, alone.
@@ -47,6 +47,7 @@ head="Machine: ${model:-unknown processor}, $(nproc) cores, Linux $(uname -r | c
 $(go version | cut -d' ' -f3), $(gcc --version | head -1 | sed 's/ (.*) / /'). \
 Peers: gnet $(version_of github.com/panjf2000/gnet/v2), nbio $(version_of github.com/lesismal/nbio), \
 netpoll $(version_of github.com/cloudwego/netpoll). \
+Load average at the start $(cut -d' ' -f1 /proc/loadavg). \
 Commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown), \
 \`scripts/bench-peers.sh $rounds $seconds\`."
 
