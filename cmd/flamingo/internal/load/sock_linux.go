@@ -39,7 +39,8 @@ func (p *poller) wait(d time.Duration) ([]syscall.EpollEvent, error) {
 	timeout := int(d / time.Millisecond)
 	if timeout == 0 && d > 0 {
 		var set syscall.FdSet
-		set.Bits[p.fd/64] |= 1 << (p.fd % 64)
+		word := 8 * int(unsafe.Sizeof(set.Bits[0]))
+		set.Bits[p.fd/word] |= 1 << (p.fd % word)
 		tv := syscall.NsecToTimeval(int64(d))
 		if _, err := syscall.Select(p.fd+1, &set, nil, nil, &tv); err != nil && !errors.Is(err, syscall.EINTR) {
 			return nil, os.NewSyscallError("select", err)
@@ -146,7 +147,7 @@ func read(fd int, p []byte) (int, syscall.Errno) {
 }
 
 func write(fd int, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	return int(n), errno
 }
 
