@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"flamingo/framing"
 	"flamingo/idspace"
 	"flamingo/transport"
 )
@@ -317,7 +318,33 @@ var slowTests = []test{
 	{"policy drop-newest drops and tells", slowDrop},
 	{"policy fail-sender refuses", slowFail},
 	{"a message that finds the queue empty is accepted whatever its size", slowLarge},
+	{"a message that the framing refuses is no fault of a client for which output waits", slowUnframeable},
 	{"a slow client does not delay another one", slowAlone},
+}
+
+func slowUnframeable(t *testing.T, s suite) {
+	r, c, id := slowRig(t, s, transport.SlowClose)
+	plug := r.plug(id)
+	for msg, want := range map[string]error{
+		strings.Repeat("x", 2<<20): framing.ErrTooLarge,
+		"two\nlines":               framing.ErrUnframeable,
+	} {
+		many := make([]error, 1)
+		r.SendMany([]idspace.ID{id}, []byte(msg), many)
+		for how, err := range map[string]error{
+			"SendData": r.SendData(id, []byte(msg)),
+			"Send":     r.Send(t.Context(), id, []byte(msg)),
+			"SendMany": many[0],
+		} {
+			if !errors.Is(err, want) {
+				t.Errorf("%s of %d bytes: %v; want %v", how, len(msg), err, want)
+			}
+		}
+	}
+	if _, err := r.Describe(id); err != nil {
+		t.Errorf("the connection: %v; want it to go on", err)
+	}
+	c.expect(plug)
 }
 
 func slowRig(t *testing.T, s suite, policy transport.SlowPolicy) (*rig, *client, idspace.ID) {
