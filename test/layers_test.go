@@ -56,6 +56,7 @@ var homes = []home{
 	{module: "go.etcd.io/bbolt", dirs: []string{"cluster"}},
 	{module: "github.com/vmihailenco/msgpack/v5", dirs: []string{"cluster", "node/attach"}, testToo: true},
 	{module: "golang.org/x/sys", dirs: []string{"transport", "cluster"}},
+	{module: "github.com/pires/go-proxyproto", dirs: []string{"transport"}, testToo: true},
 
 	{module: "github.com/alecthomas/kong", dirs: []string{"cmd"}},
 	{module: "github.com/goccy/go-yaml", dirs: []string{"cmd"}},

@@ -27,12 +27,12 @@ type unknownAddr string
 func (a unknownAddr) Network() string { return string(a) }
 func (unknownAddr) String() string    { return "unknown" }
 
-func (t *Transport) newConn(s *slot) *Conn {
+func (t *Transport) newConn(s *slot, i uint32) *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &Conn{t: t, id: idspace.ID(s.id.Load())}
 	network := t.bound[s.listener].Network
-	c.local, c.remote = t.addrsLocked(s)
+	c.local, c.remote = t.addrsLocked(s, i)
 	if c.local == nil {
 		c.local = t.bound[s.listener].addr
 	}
@@ -42,9 +42,13 @@ func (t *Transport) newConn(s *slot) *Conn {
 	return c
 }
 
-// addrsLocked returns the addresses of both ends, nil for what cannot be known
-// any more. The caller holds the slot's mu.
-func (t *Transport) addrsLocked(s *slot) (local, remote net.Addr) {
+// addrsLocked returns the addresses of both ends, as a proxy has given them or
+// as the socket has them, nil for what cannot be known any more. The caller
+// holds the slot's mu.
+func (t *Transport) addrsLocked(s *slot, i uint32) (local, remote net.Addr) {
+	if w := t.table.wire(i); w != nil && w.proxied != nil {
+		return w.proxied.local, w.proxied.remote
+	}
 	if s.fd < 0 || !s.has(holdSocket) {
 		return nil, nil
 	}

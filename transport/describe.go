@@ -26,7 +26,7 @@ type ConnInfo struct {
 
 // Describe returns what is known of connection id, or ErrGone.
 func (t *Transport) Describe(id idspace.ID) (ConnInfo, error) {
-	s, _ := t.table.find(id)
+	s, i := t.table.find(id)
 	if s == nil {
 		return ConnInfo{}, t.missing()
 	}
@@ -35,10 +35,10 @@ func (t *Transport) Describe(id idspace.ID) (ConnInfo, error) {
 	if !s.isOpenLocked(id, true) {
 		return ConnInfo{}, t.missing()
 	}
-	return t.infoLocked(s), nil
+	return t.infoLocked(s, i), nil
 }
 
-func (t *Transport) infoLocked(s *slot) ConnInfo {
+func (t *Transport) infoLocked(s *slot, i uint32) ConnInfo {
 	info := ConnInfo{
 		ID:           idspace.ID(s.id.Load()),
 		Listener:     t.bound[s.listener].String(),
@@ -54,7 +54,7 @@ func (t *Transport) infoLocked(s *slot) ConnInfo {
 	if info.LastActive.Before(info.Opened) {
 		info.LastActive = info.Opened
 	}
-	info.Local, info.Remote = t.addrsLocked(s)
+	info.Local, info.Remote = t.addrsLocked(s, i)
 	return info
 }
 
@@ -70,7 +70,7 @@ func (t *Transport) Connections(cursor uint32, limit int) (page []ConnInfo, next
 		s := t.table.at(i)
 		s.mu.Lock()
 		if id := idspace.ID(s.id.Load()); id != 0 && s.isOpenLocked(id, true) {
-			page = append(page, t.infoLocked(s))
+			page = append(page, t.infoLocked(s, i))
 		}
 		s.mu.Unlock()
 	}
@@ -84,6 +84,7 @@ type Stats struct {
 
 	Accepted     uint64            // connections given an id
 	Closed       map[Reason]uint64 // connections ended
+	Unopened     map[Reason]uint64 // ended before they were open, in a handshake
 	Rejected     uint64            // sockets accepted and closed for want of a slot or an id
 	AcceptErrors uint64
 	AcceptPauses uint64 // times a listener stood still
@@ -109,6 +110,7 @@ func (t *Transport) Stats() Stats {
 		MaxConns:       t.cfg.MaxConns,
 		Accepted:       t.totals.accepted.Load(),
 		Closed:         make(map[Reason]uint64),
+		Unopened:       make(map[Reason]uint64),
 		Rejected:       t.totals.rejected.Load(),
 		AcceptErrors:   t.totals.acceptErrors.Load(),
 		AcceptPauses:   t.totals.acceptPauses.Load(),
@@ -125,6 +127,9 @@ func (t *Transport) Stats() Stats {
 		if n := t.totals.closed[why].Load(); n > 0 {
 			st.Closed[why] = n
 		}
+		if n := t.totals.unopened[why].Load(); n > 0 {
+			st.Unopened[why] = n
+		}
 	}
 	st.Undelivered, st.NoticesDropped = t.losses.counts()
 	for _, d := range t.drivers {
@@ -138,7 +143,7 @@ type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
 	dropped, refused, partials                     atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts
-	closed                                         [reasonCount]atomic.Uint64
+	closed, unopened                               [reasonCount]atomic.Uint64
 }
 
 // traffic counts what one driver has moved.

@@ -186,7 +186,7 @@ func (o *Output) Write(n int) (data []byte, messages int) {
 		data = append(data, rest[:min(len(rest), n-len(data))]...)
 		skip = 0
 	}
-	messages = o.o.wrote(len(data))
+	messages, _ = o.o.wrote(len(data))
 	tellWritten(o.o.takeSettled())
 	return data, messages
 }

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"errors"
+
 	"flamingo/idspace"
 )
 
@@ -25,12 +27,11 @@ type intake struct {
 	batch    []Message
 }
 
-// feed takes data that connection i has received; the caller keeps data. It
+// feed cuts data of connection i into messages; the caller keeps data. It
 // returns how many messages went into the inbox. An error says that the client
 // broke the framing after these.
 func (in *intake) feed(s *slot, i uint32, data []byte) (messages int, err error) {
 	b := in.t.table.buffers(i)
-	s.bytesIn.Add(uint64(len(data)))
 	searched := 0
 	if b.in != nil {
 		searched = len(b.in.data)
@@ -105,10 +106,14 @@ func (in *intake) flush(s *slot, i uint32) {
 	in.messages, in.batch, in.bytes = in.messages[:0], in.batch[:0], 0
 }
 
-// reasonFor is why a connection ends whose input the codec refused.
+// reasonFor is why a connection ends whose input was refused.
 func reasonFor(err error) Reason {
-	if isTooLarge(err) {
+	switch {
+	case isTooLarge(err):
 		return ReasonTooLarge
+	case errors.Is(err, errRefused):
+		return ReasonRefused
+	default:
+		return ReasonProtocol
 	}
-	return ReasonProtocol
 }

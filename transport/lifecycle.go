@@ -23,21 +23,23 @@ var errFull = errors.New("connection limit reached")
 
 // occupy makes a fresh socket a connection, in slot i, which the driver has
 // taken from the table and may have given flags to begin with: it gets an id,
-// and its open event is queued. On an error the slot is given back.
+// and once its wire is ready, or at once if it has none, its open event is
+// queued. On an error the slot is given back.
 func (t *Transport) occupy(i uint32, listener, driver int, fd int32) error {
 	s := t.table.at(i)
-	hold := holdSocket
-	if t.cfg.Ignore&IgnoreOpens == 0 {
-		hold |= holdOpen
-	}
 	s.mu.Lock()
 	s.fd, s.listener, s.driver = fd, uint16(listener), uint8(driver)
-	s.opened = time.Now().UnixNano()
 	s.lastActive.Store(t.tick())
-	s.flags.Or(hold)
+	s.flags.Or(holdSocket)
+	t.plugLocked(s, i)
+	opening := s.has(flagOpening)
+	if !opening {
+		t.openLocked(s)
+	}
 	for {
 		id, err := t.cfg.IDs.Next()
 		if err != nil {
+			t.table.setWireLocked(i, nil)
 			s.clearLocked()
 			s.mu.Unlock()
 			t.put(i)
@@ -48,12 +50,28 @@ func (t *Transport) occupy(i uint32, listener, driver int, fd int32) error {
 		}
 	}
 	s.mu.Unlock()
-	t.totals.accepted.Add(1)
 	t.bound[listener].conns.Add(1)
-	if hold&holdOpen != 0 && !t.opens.put(i) {
-		t.unhold(s, i, holdOpen)
+	if !opening {
+		t.announce(s, i)
 	}
 	return nil
+}
+
+// openLocked makes the connection one that can be sent to. The caller holds the
+// slot's mu, and calls announce once it has unlocked it.
+func (t *Transport) openLocked(s *slot) {
+	s.opened = time.Now().UnixNano()
+	if t.cfg.Ignore&IgnoreOpens == 0 {
+		s.flags.Or(holdOpen)
+	}
+}
+
+// announce queues the open event of a connection.
+func (t *Transport) announce(s *slot, i uint32) {
+	t.totals.accepted.Add(1)
+	if t.cfg.Ignore&IgnoreOpens == 0 && !t.opens.put(i) {
+		t.unhold(s, i, holdOpen)
+	}
 }
 
 // condemnLocked decides that the connection ends, and why, unless that was
@@ -66,7 +84,7 @@ func (t *Transport) condemnLocked(s *slot, why Reason) bool {
 	if why.abrupt() {
 		f |= flagAbort
 	}
-	if why == ReasonSent || t.cfg.Ignore&IgnoreCloses != 0 {
+	if why == ReasonSent || t.cfg.Ignore&IgnoreCloses != 0 || s.has(flagOpening) {
 		f |= flagSilent
 	}
 	s.reason = why
@@ -85,8 +103,9 @@ const (
 )
 
 // reviewLocked decides what becomes of a connection. It is called by the
-// driver, with the slot's mu held, after anything that may change the answer.
-func (t *Transport) reviewLocked(s *slot) verdict {
+// driver, with the slot's mu held, after anything that may change the answer,
+// and once b holds no output that is empty.
+func (t *Transport) reviewLocked(s *slot, b *slotBuffers) verdict {
 	f := s.flags.Load()
 	if f&flagEnded != 0 {
 		return verdictStay
@@ -101,7 +120,7 @@ func (t *Transport) reviewLocked(s *slot) verdict {
 		t.condemnLocked(s, ReasonClient)
 		f = s.flags.Load()
 	}
-	if f&flagAbort != 0 || s.outBytes == 0 {
+	if f&flagAbort != 0 || b.out == nil {
 		return verdictFinish
 	}
 	return verdictFlush
@@ -138,9 +157,14 @@ func (t *Transport) end(s *slot, i uint32) {
 		s.flags.Or(holdClose)
 	}
 	s.flags.Or(flagEnded)
+	t.table.setWireLocked(i, nil)
 	id, why := idspace.ID(s.id.Load()), s.reason
+	count := &t.totals.closed[why]
+	if s.has(flagOpening) {
+		count = &t.totals.unopened[why]
+	}
 	s.mu.Unlock()
-	t.totals.closed[why].Add(1)
+	count.Add(1)
 	t.losses.add(id, lost)
 	t.settle(s, i, id)
 }

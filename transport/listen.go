@@ -25,7 +25,7 @@ type boundListener struct {
 
 // String names it by the address that clients connect to, with the port that the
 // system chose.
-func (b *boundListener) String() string { return b.Network + "://" + b.addr.String() }
+func (b *boundListener) String() string { return b.Scheme() + "://" + b.addr.String() }
 
 // full reports whether the listener has as many connections as it may have.
 func (b *boundListener) full() bool { return b.MaxConns > 0 && int(b.conns.Load()) >= b.MaxConns }

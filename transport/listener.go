@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,8 +24,15 @@ type Listener struct {
 	// file that nobody listens on is replaced.
 	Address string
 
-	// Codec frames the messages. Required.
+	// Codec frames the messages. Required. Over WebSocket, which has messages of
+	// its own, it is not used.
 	Codec framing.Codec
+
+	// TLS encrypts the connections. Nil means clear text.
+	TLS *TLS
+
+	// WebSocket makes each connection a WebSocket. Nil means a stream of bytes.
+	WebSocket *WebSocket
 
 	// MaxConns bounds the connections of this listener. Zero means no bound
 	// of its own.
@@ -49,6 +57,24 @@ type Listener struct {
 	// Delay lets the kernel hold back small segments (Nagle's algorithm).
 	Delay bool
 
+	// Proxy says whether a connection begins with the header of the PROXY
+	// protocol, version 1 or 2, which then gives the addresses of both ends.
+	Proxy ProxyPolicy
+
+	// ProxyFrom are the networks whose proxies are believed; required with Proxy.
+	// From elsewhere ProxyOptional looks for no header and ProxyRequired refuses
+	// the connection. On a Unix socket everybody is believed.
+	ProxyFrom []netip.Prefix
+
+	// ProxyTimeout bounds the wait for the header. With ProxyOptional a trusted
+	// client that has none has to send something else in that time. Zero means
+	// DefaultProxyTimeout; at most 1 h.
+	ProxyTimeout time.Duration
+
+	// HandshakeTimeout bounds the handshake of TLS, and that of WebSocket. Zero
+	// means DefaultHandshakeTimeout; at most 1 h.
+	HandshakeTimeout time.Duration
+
 	// ReadBuffer and WriteBuffer are the kernel's buffer sizes in bytes.
 	// Zero means the system's default.
 	ReadBuffer, WriteBuffer int
@@ -57,8 +83,50 @@ type Listener struct {
 // DefaultKeepAlive is how long a silent TCP connection waits for its first probe.
 const DefaultKeepAlive = 15 * time.Second
 
+// DefaultHandshakeTimeout is how long the handshake of TLS may take, and that of
+// WebSocket.
+const DefaultHandshakeTimeout = 10 * time.Second
+
+// A scheme is what the textual form of a listener begins with.
+type scheme struct {
+	name    string
+	network string
+	tls     bool
+	web     bool
+}
+
+var schemes = []scheme{
+	{name: "tcp", network: "tcp"},
+	{name: "tcp4", network: "tcp4"},
+	{name: "tcp6", network: "tcp6"},
+	{name: "unix", network: "unix"},
+	{name: "tls", network: "tcp", tls: true},
+	{name: "ws", network: "tcp", web: true},
+	{name: "wss", network: "tcp", tls: true, web: true},
+}
+
+// schemeNames returns the schemes that there are, for errors.
+func schemeNames() string {
+	var names []string
+	for _, s := range schemes {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Scheme returns what the textual form of the listener begins with: its
+// network, or tls, ws or wss.
+func (l *Listener) Scheme() string {
+	for _, s := range schemes {
+		if (s.tls || s.web) && s.tls == (l.TLS != nil) && s.web == (l.WebSocket != nil) {
+			return s.name
+		}
+	}
+	return l.Network
+}
+
 // String returns the listener as scheme and address, without its options.
-func (l *Listener) String() string { return l.Network + "://" + l.Address }
+func (l *Listener) String() string { return l.Scheme() + "://" + l.Address }
 
 func (l *Listener) validate() error {
 	var faults []error
@@ -75,7 +143,7 @@ func (l *Listener) validate() error {
 			bad("address", `""`, "the path of a socket")
 		}
 	default:
-		bad("network", strconv.Quote(l.Network), "tcp, tcp4, tcp6, unix")
+		bad("network", strconv.Quote(l.Network), schemeNames())
 	}
 	if l.Codec == nil {
 		bad("framing", "(none)", "a codec")
@@ -98,6 +166,24 @@ func (l *Listener) validate() error {
 	if l.WriteBuffer < 0 || l.WriteBuffer > 1<<30 {
 		bad("write-buffer", l.WriteBuffer, "0 to 1073741824")
 	}
+	if l.HandshakeTimeout < 0 || l.HandshakeTimeout > time.Hour {
+		bad("handshake-timeout", l.HandshakeTimeout, "0 to 1h")
+	}
+	if l.HandshakeTimeout != 0 && l.TLS == nil && l.WebSocket == nil {
+		bad("handshake-timeout", l.HandshakeTimeout, "given for tls, ws and wss alone")
+	}
+	if int(l.Proxy) >= len(proxyPolicyNames) {
+		bad("proxy", uint8(l.Proxy), strings.Join(proxyPolicyNames, ", "))
+	}
+	if l.Proxy == ProxyOff && (len(l.ProxyFrom) > 0 || l.ProxyTimeout != 0) {
+		bad("proxy-from and proxy-timeout", "(given)", "beside proxy=optional or proxy=required alone")
+	}
+	if l.Proxy != ProxyOff && len(l.ProxyFrom) == 0 && l.Network != "unix" {
+		bad("proxy-from", "(none)", "the networks of the proxies, such as 10.0.0.0/8")
+	}
+	if l.ProxyTimeout < 0 || l.ProxyTimeout > time.Hour {
+		bad("proxy-timeout", l.ProxyTimeout, "0 to 1h")
+	}
 	if l.Network == "unix" && (l.ReusePort || l.UserTimeout != 0) {
 		bad("reuse-port and user-timeout", l.Network, "tcp")
 	}
@@ -118,6 +204,12 @@ func (l Listener) withDefaults() Listener {
 	if l.KeepAlive == 0 {
 		l.KeepAlive = DefaultKeepAlive
 	}
+	if l.HandshakeTimeout == 0 {
+		l.HandshakeTimeout = DefaultHandshakeTimeout
+	}
+	if l.Proxy != ProxyOff && l.ProxyTimeout == 0 {
+		l.ProxyTimeout = DefaultProxyTimeout
+	}
 	return l
 }
 
@@ -125,6 +217,7 @@ func (l Listener) withDefaults() Listener {
 // those of the framing.
 var listenerOptions = []string{
 	"framing", "max-conns", "backlog", "reuse-port", "keep-alive", "user-timeout", "delay", "read-buffer", "write-buffer",
+	"proxy", "proxy-from", "proxy-timeout", "handshake-timeout",
 }
 
 // ParseListener reads the textual form of a listener, such as
@@ -139,6 +232,16 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 		return Listener{}, fmt.Errorf("%w: listener %q: allowed is tcp://HOST:PORT?OPTION=VALUE or unix:///PATH", ErrBadOption, text)
 	}
 	l := Listener{Network: u.Scheme, Address: u.Host}
+	at := slices.IndexFunc(schemes, func(s scheme) bool { return s.name == u.Scheme })
+	if at >= 0 {
+		l.Network = schemes[at].network
+		if schemes[at].tls {
+			l.TLS = &TLS{}
+		}
+		if schemes[at].web {
+			l.WebSocket = &WebSocket{Path: u.Path}
+		}
+	}
 	if u.Scheme == "unix" {
 		l.Address = u.Host + u.Path
 	}
@@ -147,7 +250,7 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 		return Listener{}, fmt.Errorf("%w: listener %q: %w", ErrBadOption, text, err)
 	}
 	faults := []error{checkOptionNames(query)}
-	if u.User != nil || u.Fragment != "" || u.Scheme != "unix" && strings.Trim(u.Path, "/") != "" {
+	if u.User != nil || u.Fragment != "" || u.Scheme != "unix" && l.WebSocket == nil && strings.Trim(u.Path, "/") != "" {
 		faults = append(faults, fmt.Errorf("%w: listener %q: beside address and options nothing is allowed; # is written %%23, @ is %%40",
 			ErrBadOption, text))
 	}
@@ -160,6 +263,10 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 	l.Delay = o.boolean("delay")
 	l.KeepAlive = o.duration("keep-alive")
 	l.UserTimeout = o.duration("user-timeout")
+	l.Proxy = ProxyPolicy(o.choice("proxy", proxyPolicyNames))
+	l.ProxyFrom = o.prefixes("proxy-from")
+	l.ProxyTimeout = o.duration("proxy-timeout")
+	l.HandshakeTimeout = o.duration("handshake-timeout")
 	faults = append(faults, o.faults...)
 
 	if l.Codec, err = codecOf(query, fallback); err != nil {
@@ -244,4 +351,38 @@ func (o *optionReader) duration(name string) time.Duration {
 		o.fault(name, "a duration such as 15s")
 	}
 	return d
+}
+
+// choice reads one of the names and returns its place among them.
+func (o *optionReader) choice(name string, names []string) int {
+	if !o.values.Has(name) {
+		return 0
+	}
+	at := slices.Index(names, o.values.Get(name))
+	if at < 0 {
+		o.fault(name, strings.Join(names, ", "))
+	}
+	return max(at, 0)
+}
+
+// list reads values that commas part.
+func (o *optionReader) list(name string) []string {
+	if !o.values.Has(name) {
+		return nil
+	}
+	return strings.Split(o.values.Get(name), ",")
+}
+
+// prefixes reads addresses and networks in CIDR notation.
+func (o *optionReader) prefixes(name string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range o.list(name) {
+		p, err := parsePrefix(text)
+		if err != nil {
+			o.fault(name, "addresses and networks such as 10.0.0.0/8, parted by commas")
+			return nil
+		}
+		all = append(all, p)
+	}
+	return all
 }

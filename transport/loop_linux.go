@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -258,23 +259,28 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 		return
 	case f&(flagEOF|flagClosing) != 0:
 		return
-	case !l.t.inbox.hasRoom():
+	case f&flagOpening == 0 && !l.t.inbox.hasRoom():
 		s.flags.Or(flagPaused)
 		l.hold(s, i, ending, &l.paused)
 		return
 	case f&flagPaused != 0:
 		s.flags.And(^flagPaused)
 	}
-	n, err := readQuick(s.fd, l.buf)
+	if s.has(flagUnread) {
+		s.flags.And(^flagUnread)
+		if !l.receive(s, i, nil) {
+			return
+		}
+	}
+	buf := l.buf
+	if s.has(flagOpening) {
+		buf = buf[:openingRead]
+	}
+	n, err := readQuick(s.fd, buf)
 	switch {
 	case n > 0:
 		s.lastActive.Store(l.now)
-		messages, err := l.intake.feed(s, i, l.buf[:n])
-		l.traffic.in(messages, n)
-		l.delivered = l.delivered || messages > 0
-		if err != nil {
-			l.condemn(s, i, reasonFor(err))
-		} else if ending || n == len(l.buf) {
+		if l.receive(s, i, buf[:n]) && (ending || n == len(buf)) {
 			l.later(s, i, ending)
 		}
 	case n == 0:
@@ -285,6 +291,28 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	case err != unix.EAGAIN:
 		l.condemn(s, i, ReasonError)
 	}
+}
+
+// receive takes what was read, or with data nil what waits in the connection's
+// wire. It reports false if nothing more is to be read.
+func (l *loop) receive(s *slot, i uint32, data []byte) bool {
+	opening := s.has(flagOpening)
+	messages, err := l.intake.receive(s, i, data)
+	l.traffic.in(messages, len(data))
+	l.delivered = l.delivered || messages > 0
+	switch {
+	case err == nil:
+		if opening {
+			l.watch(s, i)
+		}
+		return true
+	case errors.Is(err, errInputEnded):
+		s.flags.Or(flagEOF)
+		l.tend(s, i)
+	default:
+		l.condemn(s, i, reasonFor(err))
+	}
+	return false
 }
 
 // discard throws input away after our end of the connection was shut.
@@ -331,9 +359,7 @@ func (l *loop) attendAll() {
 // and the number of its descriptor mean another one.
 func (l *loop) register(s *slot, i uint32) {
 	s.flags.And(^flagNew)
-	if l.t.cfg.ActivityTimeout > 0 { // not at its first event: one that is blocked before has none
-		l.wheel.set(i, s.lastActive.Load()+ticks(l.t.cfg.ActivityTimeout)+1)
-	}
+	l.watch(s, i) // not at its first event: one that is blocked before has none
 	why := ReasonShutdown
 	if err := l.poll.add(s.fd, s.id.Load()); err != nil {
 		l.t.cfg.Logger.Error("connection not registered", "id", idspace.ID(s.id.Load()), "err", err)
@@ -344,6 +370,21 @@ func (l *loop) register(s *slot, i uint32) {
 	s.mu.Lock()
 	l.t.condemnLocked(s, why)
 	s.mu.Unlock()
+}
+
+// watch sets the deadline of a connection that lives.
+func (l *loop) watch(s *slot, i uint32) {
+	s.mu.Lock()
+	due, opening := l.t.openingUntilLocked(s, i)
+	s.mu.Unlock()
+	switch {
+	case opening:
+		l.wheel.set(i, due)
+	case l.t.cfg.ActivityTimeout > 0:
+		l.wheel.set(i, s.lastActive.Load()+ticks(l.t.cfg.ActivityTimeout)+1)
+	default:
+		l.wheel.clear(i)
+	}
 }
 
 // tend writes what the connection was sent and does what its state asks for.
@@ -371,16 +412,19 @@ func (l *loop) tend(s *slot, i uint32) {
 	if out != nil {
 		written = out.takeSettled()
 	}
-	again := false
 	if out != nil && out.idleLocked() {
 		b.out = nil
 		outputs.Put(out)
-	} else if out != nil && s.has(flagBlocked) {
-		out.putBackLocked()
-	} else if out != nil {
+	}
+	v := l.t.reviewLocked(s, b)
+	again := false
+	switch {
+	case b.out == nil:
+	case s.has(flagBlocked):
+		b.out.putBackLocked()
+	default:
 		again = l.t.dirtyLocked(s)
 	}
-	v := l.t.reviewLocked(s)
 	s.mu.Unlock()
 	tellWritten(written)
 	if again {
@@ -389,6 +433,9 @@ func (l *loop) tend(s *slot, i uint32) {
 		l.mu.Unlock()
 	}
 	l.obey(s, i, v)
+	if s.has(flagUnread) && s.has(holdSocket) {
+		l.later(s, i, false)
+	}
 }
 
 // condemn ends the connection for reason why, unless it is ending already.
@@ -464,9 +511,23 @@ func (l *loop) expire(i uint32) {
 		l.tend(s, i)
 	case f&flagEOF != 0 && f&flagHalfClose != 0 && s.queued.Load() == 0:
 		l.condemn(s, i, ReasonClient)
+	case f&flagOpening != 0:
+		l.expireOpening(s, i)
 	case l.t.cfg.ActivityTimeout > 0:
 		l.idle(s, i)
 	}
+}
+
+// expireOpening ends a connection whose wire was not ready in time.
+func (l *loop) expireOpening(s *slot, i uint32) {
+	s.mu.Lock()
+	due, opening := l.t.openingUntilLocked(s, i)
+	s.mu.Unlock()
+	if opening && due > l.now { // its layer was given more time
+		l.wheel.set(i, due)
+		return
+	}
+	l.condemn(s, i, ReasonTimeout)
 }
 
 // idle ends a connection that was silent for ActivityTimeout.

@@ -18,7 +18,8 @@ const (
 // shared by their chunks instead of being copied into each.
 const shareAbove = 512
 
-// A chunk is a run of framed messages on its way to one client.
+// A chunk is a run of framed messages on its way to one client, or, without
+// ends, something of the protocol's own, which counts against no bound.
 type chunk struct {
 	data   []byte
 	ends   []uint32 // where each message in data ends
@@ -142,17 +143,24 @@ func (o *output) putBackLocked() {
 }
 
 // wrote notes that n further bytes are out: it frees the chunks they complete,
-// tells who waited for them and returns how many messages they held.
-func (o *output) wrote(n int) (messages int) {
-	o.written += n
-	for o.writing != nil && o.written >= len(o.writing.data) {
-		c := o.writing
-		o.writing, o.written = c.next, o.written-len(c.data)
+// tells who waited for them and returns how many messages they held, and how
+// many of the bytes belong to messages.
+func (o *output) wrote(n int) (messages, bytes int) {
+	for c := o.writing; c != nil; c = o.writing {
+		part := min(n, len(c.data)-o.written)
+		if len(c.ends) > 0 {
+			bytes += part
+		}
+		n -= part
+		if o.written += part; o.written < len(c.data) {
+			break
+		}
+		o.writing, o.written = c.next, 0
 		messages += len(c.ends)
 		o.settle(c.ticket)
 		c.recycle()
 	}
-	return messages
+	return messages, bytes
 }
 
 func (o *output) settle(t *ticket) {

@@ -10,7 +10,7 @@ import (
 type awaits uint8
 
 const (
-	awaitsActivity awaits = iota // a byte or a send, for ActivityTimeout
+	awaitsActivity awaits = iota // its wire, for the time of a layer; then a byte or a send, for ActivityTimeout
 	awaitsAnswer                 // an answer to the client that ended its input, for HalfClose
 	awaitsFlush                  // the writing of the last output, for CloseTimeout
 	awaitsNothing                // it has ended
@@ -81,16 +81,23 @@ func (k *clock) armLocked() {
 	k.timer.Reset(time.Until(k.d.t.start.Add(time.Duration(tick-1) * wheelTick)))
 }
 
-// watch makes c end when it is silent for ActivityTimeout, unless it has a
-// deadline for something else. The caller holds no lock.
+// watch makes c end when its wire is not ready in time, and then when it is
+// silent for ActivityTimeout, unless it has a deadline for something else. The
+// caller holds no lock.
 func (k *clock) watch(c *portableConn) {
-	if k.d.t.cfg.ActivityTimeout == 0 {
-		return
+	c.s.mu.Lock()
+	due, opening := k.d.t.openingUntilLocked(c.s, c.i)
+	c.s.mu.Unlock()
+	if !opening {
+		if k.d.t.cfg.ActivityTimeout == 0 {
+			return
+		}
+		due = k.silentAt(c)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if c.awaits == awaitsActivity {
-		k.wheel.set(c.i, k.silentAt(c))
+		k.wheel.set(c.i, due)
 		k.armLocked()
 	}
 }
@@ -140,11 +147,21 @@ func (k *clock) expire(c *portableConn, of awaits) {
 	}
 }
 
-// idle ends a connection that was silent for ActivityTimeout.
+// idle ends a connection whose wire was not ready in time, or that was silent
+// for ActivityTimeout.
 func (k *clock) idle(c *portableConn) {
 	t := k.d.t
 	c.change(func() {
 		now := t.tick()
+		if due, opening := t.openingUntilLocked(c.s, c.i); opening {
+			if due <= now {
+				t.condemnLocked(c.s, ReasonTimeout)
+			}
+			return
+		}
+		if t.cfg.ActivityTimeout == 0 {
+			return
+		}
 		if c.s.has(flagTouched | flagPaused) {
 			c.s.flags.And(^flagTouched)
 			c.s.lastActive.Store(now)

@@ -58,7 +58,7 @@ func (c *portableConn) reviewLocked() step {
 		c.s.flags.Or(f)
 		return step{awaits: a}
 	}
-	switch c.d.t.reviewLocked(c.s) {
+	switch c.d.t.reviewLocked(c.s, c.d.t.table.buffers(c.i)) {
 	case verdictHalfClose:
 		return once(flagHalfClose, awaitsAnswer)
 	case verdictFlush:
@@ -79,6 +79,9 @@ func (c *portableConn) obey(now step) {
 	if now.abort {
 		// Not Close, which may block for the time of SO_LINGER.
 		_ = c.nc.SetDeadline(longAgo)
+	}
+	if c.s.has(flagUnread) {
+		_ = c.nc.SetReadDeadline(longAgo)
 	}
 	select {
 	case c.roused <- struct{}{}:

@@ -3,6 +3,8 @@ package transport
 import (
 	"errors"
 	"io"
+	"os"
+	"time"
 )
 
 // Sizes in bytes of a reader's buffer. Each connection has one, so it begins
@@ -20,23 +22,43 @@ func (c *portableConn) read() {
 		n, err := c.nc.Read(c.buf)
 		if n > 0 {
 			c.s.lastActive.Store(c.d.t.tick())
-			if !c.feed(c.buf[:n]) {
+			if !c.receive(c.buf[:n]) {
 				return
 			}
+		}
+		if c.s.has(flagUnread) && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+			if !c.receiveUnread() {
+				return
+			}
+			continue
 		}
 		if err != nil {
 			c.inputEnded(err)
 			return
 		}
-		if n == len(c.buf) && n < maxReadBuffer {
+		if n == len(c.buf) && n < maxReadBuffer && !c.s.has(flagOpening) {
 			c.buf = make([]byte, 2*n)
 		}
 	}
 }
 
-// feed puts the messages in data into the inbox once it has room. Until then
-// nothing more is read. It reports false if reading is over.
-func (c *portableConn) feed(data []byte) bool {
+// receiveUnread takes what waits in the wire, for which the reader was
+// interrupted. It reports false if reading is over.
+func (c *portableConn) receiveUnread() bool {
+	c.s.flags.And(^flagUnread)
+	_ = c.nc.SetReadDeadline(time.Time{})
+	select {
+	case <-c.halt: // whoever halts us sets the deadline after that
+		return false
+	default:
+		return c.receive(nil)
+	}
+}
+
+// receive puts the messages in data, or with data nil in what waits in the
+// wire, into the inbox once it has room. Until then nothing more is read. It
+// reports false if reading is over.
+func (c *portableConn) receive(data []byte) bool {
 	in := c.awaitIntake()
 	if in == nil {
 		return false
@@ -45,14 +67,22 @@ func (c *portableConn) feed(data []byte) bool {
 		c.d.intakes <- in
 		return false
 	}
-	messages, err := in.feed(c.s, c.i, data)
+	opening := c.s.has(flagOpening)
+	messages, err := in.receive(c.s, c.i, data)
 	c.d.intakes <- in
 	c.d.traffic.in(messages, len(data))
-	if err != nil {
+	switch {
+	case err == nil:
+		if opening {
+			c.d.clock.watch(c)
+		}
+		return true
+	case errors.Is(err, errInputEnded):
+		c.inputEnded(io.EOF)
+	default:
 		c.condemn(reasonFor(err))
-		return false
 	}
-	return true
+	return false
 }
 
 // awaitIntake waits until the inbox has room and returns an intake, or nil if
@@ -61,7 +91,7 @@ func (c *portableConn) awaitIntake() *intake {
 	inbox := c.d.t.inbox
 	for {
 		in := <-c.d.intakes // whoever has one gives it back without waiting
-		if inbox.hasRoom() {
+		if inbox.hasRoom() || c.s.has(flagOpening) {
 			if c.s.has(flagPaused) {
 				c.s.flags.And(^flagPaused)
 			}

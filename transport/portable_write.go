@@ -11,16 +11,15 @@ const buffersPerWrite = 64
 // reports false if the connection is broken.
 func (c *portableConn) write(out *output) bool {
 	for out.writing != nil && !c.s.has(flagAbort) {
-		if out.written == len(out.writing.data) { // messages may be empty
-			c.d.traffic.out(out.wrote(0), 0)
-			tellWritten(out.takeSettled())
-			continue
+		n, err := 0, error(nil)
+		if out.written < len(out.writing.data) { // messages may be empty
+			n, err = c.writeOnce(out)
 		}
-		n, err := c.writeOnce(out)
-		if n > 0 {
-			c.d.traffic.out(out.wrote(n), n)
+		if n > 0 || err == nil {
+			messages, bytes := out.wrote(n)
+			c.d.traffic.out(messages, n)
 			c.s.mu.Lock()
-			c.s.outBytes -= int32(n)
+			c.s.outBytes -= int32(bytes)
 			c.s.mu.Unlock()
 			tellWritten(out.takeSettled())
 		}

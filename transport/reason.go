@@ -16,11 +16,14 @@ const (
 	ReasonProtocol               // the client broke the listener's framing
 	ReasonShutdown               // this node is closing
 	ReasonRemote                 // SendClose on another node
+	ReasonTimeout                // a step had a time and took longer, such as a handshake
+	ReasonRefused                // the client is none that the listener takes
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{
 	"open", "sent", "client", "error", "idle", "slow", "too-large", "protocol", "shutdown", "remote",
+	"timeout", "refused",
 }
 
 // String returns the reason's name as it stands in logs and metrics.

@@ -56,7 +56,7 @@ func (t *Transport) TryHoldOpen() (o Opened, ok bool) {
 // DoneOpen says that the handling of o is over. It is called once.
 func (t *Transport) DoneOpen(o Opened) { t.unhold(t.table.at(o.slot), o.slot, holdOpen) }
 
-func (t *Transport) openedAt(i uint32) Opened { return Opened{t.newConn(t.table.at(i)), i} }
+func (t *Transport) openedAt(i uint32) Opened { return Opened{t.newConn(t.table.at(i), i), i} }
 
 // RecvData waits for the next message and takes it. ok is false once the
 // transport is closed and everything was taken.

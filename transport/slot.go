@@ -73,6 +73,8 @@ const (
 	flagPaused                         // the client's input waits for room in the inbox
 	flagReadEnd                        // unread input has an end that is not announced again
 	flagNew                            // the driver has not begun to serve it
+	flagOpening                        // its wire is not ready: nobody knows of it yet
+	flagUnread                         // its wire holds input that came before
 
 	// While one of these is set the slot is in use by someone and is not freed.
 	holdSocket // the driver has a socket
@@ -89,7 +91,7 @@ func (s *slot) has(f slotFlag) bool { return s.flags.Load()&f != 0 }
 // isOpenLocked reports whether the slot still is the connection id and takes
 // sends. The caller holds mu.
 func (s *slot) isOpenLocked(id idspace.ID, guarded bool) bool {
-	return (s.id.Load() == uint64(id) || !guarded) && !s.has(flagClosing|flagEnded)
+	return (s.id.Load() == uint64(id) || !guarded) && !s.has(flagOpening|flagClosing|flagEnded)
 }
 
 // isFreeLocked reports whether the connection has ended and nobody uses the

@@ -14,6 +14,7 @@ const slabSize = 4096
 type slab struct {
 	slots   [slabSize]slot
 	buffers [slabSize]slotBuffers
+	wires   atomic.Pointer[[slabSize]*wire] // nil until a connection has one
 }
 
 // A table finds the slot of an id without a map and without a lock.
@@ -51,6 +52,31 @@ func (t *table) at(i uint32) *slot { return &t.slabs[i/slabSize].Load().slots[i%
 
 func (t *table) buffers(i uint32) *slotBuffers {
 	return &t.slabs[i/slabSize].Load().buffers[i%slabSize]
+}
+
+// wire returns what stands before the framing of connection i, or nil. It is
+// for the driver, which alone sets it, and for whoever holds the slot's mu.
+func (t *table) wire(i uint32) *wire {
+	page := t.slabs[i/slabSize].Load().wires.Load()
+	if page == nil {
+		return nil
+	}
+	return page[i%slabSize]
+}
+
+// setWireLocked gives connection i a wire, or with nil takes it away. The
+// caller holds the slot's mu.
+func (t *table) setWireLocked(i uint32, w *wire) {
+	slab := t.slabs[i/slabSize].Load()
+	page := slab.wires.Load()
+	if page == nil {
+		if w == nil {
+			return
+		}
+		slab.wires.CompareAndSwap(nil, new([slabSize]*wire)) // another driver may have been faster
+		page = slab.wires.Load()
+	}
+	page[i%slabSize] = w
 }
 
 func (t *table) position(id idspace.ID) *atomic.Uint32 {

@@ -6,18 +6,19 @@ import "golang.org/x/sys/unix"
 const iovecsPerWrite = 64
 
 // write hands output to the kernel until it is empty, the kernel takes no
-// more, or the budget is used up. It returns the bytes taken, and whether the
-// connection is broken.
+// more, or the budget is used up. It returns the bytes of messages taken, and
+// whether the connection is broken.
 func (l *loop) write(s *slot, out *output) (wrote int, broken bool) {
-	for out.writing != nil && wrote < writeBudget {
-		if out.written == len(out.writing.data) { // messages may be empty
-			l.traffic.out(out.wrote(0), 0)
-			continue
+	for written := 0; out.writing != nil && written < writeBudget; {
+		n, err := 0, error(nil)
+		if out.written < len(out.writing.data) { // messages may be empty
+			n, err = l.writeOnce(s.fd, out)
 		}
-		n, err := l.writeOnce(s.fd, out)
-		if n > 0 {
-			wrote += n
-			l.traffic.out(out.wrote(n), n)
+		if err == nil {
+			messages, bytes := out.wrote(n)
+			l.traffic.out(messages, n)
+			wrote += bytes
+			written += n
 			continue
 		}
 		switch err {

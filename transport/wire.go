@@ -1,0 +1,146 @@
+package transport
+
+import (
+	"errors"
+
+	"flamingo/idspace"
+)
+
+// A wire is what stands between the socket of a connection and the framing of
+// its listener: from the socket inwards the header of a proxy, TLS, WebSocket.
+// A connection of a listener that has none of these has no wire.
+//
+// Until every layer is ready the connection is opening: it has an id, of which
+// nobody knows, it cannot be sent to, and its end is not reported.
+//
+// Input moves through the wire on the goroutine that reads the connection.
+type wire struct {
+	opening *opening // guarded by the slot's mu; nil once the connection is open
+	proxied *proxied // what a proxy said of the client, or nil; set while opening, under the slot's mu
+}
+
+// An opening is what a connection goes through before it is open.
+type opening struct {
+	stage stage
+	due   uint32 // tick by which the stage is over
+	head  []byte // owned by the reader: what came of a header whose rest did not
+}
+
+// A stage is the layer that a connection which opens is busy with.
+type stage uint8
+
+const (
+	stageAccepted stage = iota // none yet
+	stageProxy
+	stageTLS
+	stageWebSocket
+	stageOpen // all are ready
+)
+
+// openingRead is how much a driver reads at a time from a connection that is
+// opening. What follows the last header goes into the inbox without regard to
+// its bound.
+const openingRead = 2 << 10
+
+// errInputEnded: the client has ended its input, by a layer's own means.
+var errInputEnded = errors.New("input ended")
+
+// errRefused: the client is none that the listener takes.
+var errRefused = errors.New("client refused")
+
+// wired reports whether connections of the listener have a wire.
+func (l *Listener) wired() bool { return l.Proxy != ProxyOff || l.TLS != nil || l.WebSocket != nil }
+
+// plugLocked gives a fresh connection its wire, if its listener has layers. The
+// caller holds the slot's mu and has set the socket.
+func (t *Transport) plugLocked(s *slot, i uint32) {
+	if !t.bound[s.listener].wired() {
+		return
+	}
+	w := &wire{opening: &opening{}}
+	t.table.setWireLocked(i, w)
+	s.flags.Or(flagOpening)
+	t.advanceLocked(s, i, w)
+}
+
+// advanceLocked moves a connection that is opening on to the next layer of its
+// listener. It reports whether that was the last one: the caller, who holds the
+// slot's mu, unlocks it and calls announce.
+func (t *Transport) advanceLocked(s *slot, i uint32, w *wire) (ready bool) {
+	l, o := t.bound[s.listener], w.opening
+	for o.stage++; o.stage < stageOpen; o.stage++ {
+		limit, needed := l.HandshakeTimeout, false
+		switch o.stage {
+		case stageProxy:
+			limit, needed = l.ProxyTimeout, t.awaitsProxyLocked(s, i)
+		case stageTLS:
+			needed = l.TLS != nil
+		case stageWebSocket:
+			needed = l.WebSocket != nil
+		case stageAccepted, stageOpen:
+		}
+		if needed {
+			o.due = t.tick() + ticks(limit) + 1
+			return false
+		}
+	}
+	w.opening = nil
+	s.flags.And(^flagOpening)
+	t.openLocked(s)
+	return true
+}
+
+// passed is advanceLocked and announce, for a reader whose layer is ready.
+func (t *Transport) passed(s *slot, i uint32, w *wire) {
+	s.mu.Lock()
+	ready := !s.has(flagClosing|flagEnded) && t.advanceLocked(s, i, w)
+	s.mu.Unlock()
+	if ready {
+		t.announce(s, i)
+	}
+}
+
+// receive takes data that connection i has received, through its wire; the
+// caller keeps data. With data nil it takes what waits in the wire. It returns
+// how many messages went into the inbox. An error says why nothing more is to
+// be received, after these.
+func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err error) {
+	s.bytesIn.Add(uint64(len(data)))
+	w := in.t.table.wire(i)
+	if w == nil {
+		return in.feed(s, i, data)
+	}
+	if o := w.opening; o != nil && o.stage == stageProxy {
+		o.head = append(o.head, data...)
+		size, err := in.t.readProxyHeader(s, i, w)
+		if err != nil || o.stage == stageProxy {
+			return 0, err
+		}
+		if data = o.head[size:]; len(data) == 0 {
+			return 0, nil
+		}
+	}
+	return in.feed(s, i, data)
+}
+
+// openingUntilLocked returns the tick by which the layer that is opening must be
+// ready, if one is. The caller holds the slot's mu.
+func (t *Transport) openingUntilLocked(s *slot, i uint32) (due uint32, opening bool) {
+	w := t.table.wire(i)
+	if w == nil || w.opening == nil || s.has(flagClosing|flagEnded) {
+		return 0, false
+	}
+	return w.opening.due, true
+}
+
+// owe puts the connection on its driver's list: its wire has something to write,
+// or has input that came before.
+func (t *Transport) owe(s *slot, i uint32, id idspace.ID) {
+	s.mu.Lock()
+	attend := s.id.Load() == uint64(id) && t.dirtyLocked(s)
+	driver := s.driver
+	s.mu.Unlock()
+	if attend {
+		t.drivers[driver].attend(i)
+	}
+}
