@@ -201,3 +201,9 @@ var WasReset = wasReset
 
 // SlotBytes is what a connection costs in the table.
 const SlotBytes = unsafe.Sizeof(slot{}) + unsafe.Sizeof(slotBuffers{})
+
+// ProxyHeaderSize is the length of the PROXY header that data begins with.
+func ProxyHeaderSize(data []byte) (int, error) { return proxyHeaderSize(data) }
+
+// LooksProxied reports whether data may become the beginning of one.
+func LooksProxied(data []byte) bool { return looksProxied(data) }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -327,6 +328,28 @@ func (c *client) rest() string {
 		c.Errorf("client: after %d bytes: %v; want the end of the stream", len(data), err)
 	}
 	return string(data)
+}
+
+// ended reads up to the end of the stream, in whichever way it ends, and closes
+// the client.
+func (c *client) ended() string {
+	c.Helper()
+	data, err := io.ReadAll(c.in)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.Errorf("client: after %d bytes: %v; want an end", len(data), err)
+	}
+	c.Close()
+	return string(data)
+}
+
+// expectNoClose fails the test if the connection ends while it is silent for d.
+func (r *rig) expectNoClose(id idspace.ID, d time.Duration) {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	if r.AwaitClose(ctx) {
+		r.Errorf("%v has ended", id)
+	}
 }
 
 // closeWrite ends the client's output.

@@ -24,6 +24,7 @@ func Run(t *testing.T, configure func(*transport.Config)) {
 		{"SlowApplication", pressureTests},
 		{"Accepting", acceptingTests},
 		{"Listeners", listenerTests},
+		{"Proxied", proxiedTests},
 		{"Conn", connTests},
 		{"Inspection", inspectionTests},
 		{"Ending", endingTests},
