@@ -66,6 +66,7 @@ var homes = []home{
 	{module: "github.com/charmbracelet", dirs: []string{"cmd"}},
 
 	{module: "github.com/anishathalye/porcupine", testOnly: true},
+	{module: "github.com/coder/websocket", testOnly: true},
 	{module: "github.com/google/go-cmp", testOnly: true},
 	{module: "github.com/rogpeppe/go-internal/testscript", testOnly: true},
 	{module: "go.uber.org/goleak", testOnly: true},
@@ -289,6 +290,7 @@ func TestForbiddenImportsAreRefused(t *testing.T) {
 		{"node/top.go", "charm.land/bubbletea/v2", "at home in cmd"},
 		{"transport/poll_linux.go", "golang.org/x/sys/unix", ""},
 		{"framing/line.go", "golang.org/x/sys/unix", "at home in transport and cluster"},
+		{"transport/websocket/decoder.go", "github.com/coder/websocket", "for test code"},
 		{"framing/line_test.go", "github.com/google/go-cmp/cmp", ""},
 		{"framing/line.go", "github.com/google/go-cmp/cmp", "for test code"},
 		{"framing/framingtest/suite.go", "pgregory.net/rapid", ""},
