@@ -33,14 +33,14 @@ func (o *owner) Deliver(id ID, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	return c.ending(id, c.clients.Deliver(id, msg))
+	return c.ending(id, c.clients.Deliver(id, transport.KindDefault, msg))
 }
 
 // DeliverMany implements mesh.Owner.
 func (o *owner) DeliverMany(ids []ID, msg []byte, results []error) {
 	c, err := o.hold()
 	if err == nil {
-		c.clients.DeliverMany(ids, msg, results)
+		c.clients.DeliverMany(ids, transport.KindDefault, msg, results)
 	}
 	for i, id := range ids {
 		if err == nil {
@@ -59,7 +59,7 @@ func (o *owner) DeliverWritten(id ID, msg []byte, timeout time.Duration, done fu
 		done(err)
 		return
 	}
-	sent, err := c.clients.Track(id, msg)
+	sent, err := c.clients.Track(id, transport.KindDefault, msg)
 	if err != nil {
 		done(c.ending(id, err))
 		return

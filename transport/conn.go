@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flamingo/idspace"
+	"flamingo/transport/websocket"
 )
 
 // A Conn is what RecvOpen returns beside the id: the addresses of a connection
@@ -17,6 +18,7 @@ type Conn struct {
 	t             *Transport
 	id            idspace.ID
 	local, remote net.Addr
+	request       *websocket.Request
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -33,6 +35,9 @@ func (t *Transport) newConn(s *slot, i uint32) *Conn {
 	c := &Conn{t: t, id: idspace.ID(s.id.Load())}
 	network := t.bound[s.listener].Network
 	c.local, c.remote = t.addrsLocked(s, i)
+	if w := t.table.wire(i); w != nil && w.web != nil {
+		c.request, w.web.request = w.web.request, nil
+	}
 	if c.local == nil {
 		c.local = t.bound[s.listener].addr
 	}
@@ -69,6 +74,10 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr returns the address of the client. It prints as "unknown" if the
 // client was gone before the connection was taken.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// WebSocket returns the request with which the client opened its WebSocket, nil
+// if it is none: path, query, and through Values any header, such as Cookie.
+func (c *Conn) WebSocket() *websocket.Request { return c.request }
 
 // Close is SendClose: the connection ends once what was accepted for it is
 // written. It does not wait.

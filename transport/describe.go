@@ -22,6 +22,8 @@ type ConnInfo struct {
 	BytesOut     uint64    // bytes accepted for it, framing included
 	PendingBytes int       // bytes accepted and not yet written
 	QueuedIn     int       // messages received and not yet done with
+
+	WebSocket *WebSocketInfo // nil unless it is one
 }
 
 // Describe returns what is known of connection id, or ErrGone.
@@ -55,6 +57,9 @@ func (t *Transport) infoLocked(s *slot, i uint32) ConnInfo {
 		info.LastActive = info.Opened
 	}
 	info.Local, info.Remote = t.addrsLocked(s, i)
+	if w := t.table.wire(i); w != nil && w.web != nil {
+		info.WebSocket = w.web.info()
+	}
 	return info
 }
 
@@ -101,6 +106,7 @@ type Stats struct {
 	Undelivered    uint64 // messages accepted and not delivered
 	NoticesDropped uint64 // notices of those that found no room
 	Partials       uint64 // connections that ended inside a message
+	PongsDropped   uint64 // pings of clients that did not take the answers
 }
 
 // Stats returns the counts of this moment.
@@ -121,6 +127,7 @@ func (t *Transport) Stats() Stats {
 		Dropped:        t.totals.dropped.Load(),
 		Refused:        t.totals.refused.Load(),
 		Partials:       t.totals.partials.Load(),
+		PongsDropped:   t.totals.pongsDropped.Load(),
 		MessagesOut:    t.totals.messagesOut.Load(),
 	}
 	for why := range reasonCount {
@@ -141,7 +148,7 @@ func (t *Transport) Stats() Stats {
 // totals counts what is rare enough to be counted in one place.
 type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
-	dropped, refused, partials                     atomic.Uint64
+	dropped, refused, partials, pongsDropped       atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts
 	closed, unopened                               [reasonCount]atomic.Uint64
 }

@@ -35,6 +35,9 @@ var (
 	// option, its value and what is allowed.
 	ErrBadOption = errors.New("bad option")
 
+	// ErrBadCloseCode: the code of a close is none that a program may send.
+	ErrBadCloseCode = errors.New("bad close code")
+
 	// ErrNotStream: a Conn was used to read, to write or to set a deadline.
 	// Messages go through RecvData and SendData.
 	ErrNotStream = errors.New("a pipeline connection is not a stream: use RecvData and SendData")

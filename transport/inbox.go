@@ -19,6 +19,7 @@ const minRing = 1024
 type Message struct {
 	ID   idspace.ID
 	Data []byte // the receiver's, with capacity = length
+	Kind Kind   // how it came over WebSocket
 
 	slot uint32
 }

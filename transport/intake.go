@@ -24,6 +24,7 @@ type intake struct {
 	t        *Transport
 	messages [][]byte // decoded, not yet copied
 	bytes    int      // their total length
+	kind     Kind     // of all of them
 	batch    []Message
 }
 
@@ -88,7 +89,7 @@ func (in *intake) flush(s *slot, i uint32) {
 	for _, msg := range in.messages {
 		start := len(block)
 		block = append(block, msg...)
-		in.batch = append(in.batch, Message{ID: id, Data: block[start:len(block):len(block)], slot: i})
+		in.batch = append(in.batch, Message{ID: id, Data: block[start:len(block):len(block)], Kind: in.kind, slot: i})
 	}
 	first := s.messagesIn.Add(uint64(n)) == uint64(n)
 	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
@@ -108,7 +109,10 @@ func (in *intake) flush(s *slot, i uint32) {
 
 // reasonFor is why a connection ends whose input was refused.
 func reasonFor(err error) Reason {
+	var closed *closedError
 	switch {
+	case errors.As(err, &closed):
+		return ReasonClient
 	case isTooLarge(err):
 		return ReasonTooLarge
 	case errors.Is(err, errRefused):

@@ -104,8 +104,8 @@ const (
 
 // reviewLocked decides what becomes of a connection. It is called by the
 // driver, with the slot's mu held, after anything that may change the answer,
-// and once b holds no output that is empty.
-func (t *Transport) reviewLocked(s *slot, b *slotBuffers) verdict {
+// and once there is no output that is empty. It may add to the output.
+func (t *Transport) reviewLocked(s *slot, i uint32) verdict {
 	f := s.flags.Load()
 	if f&flagEnded != 0 {
 		return verdictStay
@@ -120,7 +120,10 @@ func (t *Transport) reviewLocked(s *slot, b *slotBuffers) verdict {
 		t.condemnLocked(s, ReasonClient)
 		f = s.flags.Load()
 	}
-	if f&flagAbort != 0 || b.out == nil {
+	if w := t.table.wire(i); w != nil && f&flagAbort == 0 {
+		t.byeLocked(s, i, w)
+	}
+	if f&flagAbort != 0 || t.table.buffers(i).out == nil {
 		return verdictFinish
 	}
 	return verdictFlush
@@ -149,7 +152,7 @@ func (t *Transport) end(s *slot, i uint32) {
 		b.out, s.outBytes = nil, 0
 		outputs.Put(out)
 	}
-	if b.in != nil {
+	if w := t.table.wire(i); b.in != nil || w != nil && w.web != nil && w.web.state.Buffered() > 0 {
 		b.in = nil
 		t.totals.partials.Add(1)
 	}

@@ -21,6 +21,7 @@ type boundListener struct {
 	addr   net.Addr
 	conns  atomic.Int32
 	paused atomic.Bool // accepting stands still until there is room
+	web    *webServer  // nil without WebSocket
 }
 
 // String names it by the address that clients connect to, with the port that the
@@ -51,7 +52,11 @@ func (t *Transport) Listen(ctx context.Context) error {
 			return fmt.Errorf("transport: listener %s: %w", &t.cfg.Listeners[i], err)
 		}
 		open = append(open, ln)
-		t.bound = append(t.bound, &boundListener{Listener: t.cfg.Listeners[i], index: i, addr: ln.Addr()})
+		b := &boundListener{Listener: t.cfg.Listeners[i], index: i, addr: ln.Addr()}
+		if b.WebSocket != nil {
+			b.web = newWebServer(b.WebSocket)
+		}
+		t.bound = append(t.bound, b)
 	}
 	if err := t.drive(open); err != nil {
 		return fmt.Errorf("transport: %w", err)

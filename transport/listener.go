@@ -148,6 +148,9 @@ func (l *Listener) validate() error {
 	if l.Codec == nil {
 		bad("framing", "(none)", "a codec")
 	}
+	if l.WebSocket != nil {
+		faults = append(faults, l.WebSocket.faults()...)
+	}
 	if l.MaxConns < 0 || l.MaxConns > MaxConnsLimit {
 		bad("max-conns", l.MaxConns, fmt.Sprintf("0 to %d", MaxConnsLimit))
 	}
@@ -204,6 +207,9 @@ func (l Listener) withDefaults() Listener {
 	if l.KeepAlive == 0 {
 		l.KeepAlive = DefaultKeepAlive
 	}
+	if l.WebSocket != nil {
+		l.WebSocket = l.WebSocket.withDefaults()
+	}
 	if l.HandshakeTimeout == 0 {
 		l.HandshakeTimeout = DefaultHandshakeTimeout
 	}
@@ -216,7 +222,7 @@ func (l Listener) withDefaults() Listener {
 // ListenerOptions are the query parameters that ParseListener takes beside
 // those of the framing.
 var listenerOptions = []string{
-	"framing", "max-conns", "backlog", "reuse-port", "keep-alive", "user-timeout", "delay", "read-buffer", "write-buffer",
+	"max-conns", "backlog", "reuse-port", "keep-alive", "user-timeout", "delay", "read-buffer", "write-buffer",
 	"proxy", "proxy-from", "proxy-timeout", "handshake-timeout",
 }
 
@@ -239,7 +245,7 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 			l.TLS = &TLS{}
 		}
 		if schemes[at].web {
-			l.WebSocket = &WebSocket{Path: u.Path}
+			l.WebSocket = &WebSocket{}
 		}
 	}
 	if u.Scheme == "unix" {
@@ -249,7 +255,7 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 	if err != nil {
 		return Listener{}, fmt.Errorf("%w: listener %q: %w", ErrBadOption, text, err)
 	}
-	faults := []error{checkOptionNames(query)}
+	faults := []error{checkOptionNames(query, l.options())}
 	if u.User != nil || u.Fragment != "" || u.Scheme != "unix" && l.WebSocket == nil && strings.Trim(u.Path, "/") != "" {
 		faults = append(faults, fmt.Errorf("%w: listener %q: beside address and options nothing is allowed; # is written %%23, @ is %%40",
 			ErrBadOption, text))
@@ -267,9 +273,14 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 	l.ProxyFrom = o.prefixes("proxy-from")
 	l.ProxyTimeout = o.duration("proxy-timeout")
 	l.HandshakeTimeout = o.duration("handshake-timeout")
+	if l.WebSocket != nil {
+		l.WebSocket = o.webSocket(u.EscapedPath())
+	}
 	faults = append(faults, o.faults...)
 
-	if l.Codec, err = codecOf(query, fallback); err != nil {
+	if l.WebSocket != nil {
+		l.Codec = fallback
+	} else if l.Codec, err = codecOf(query, fallback); err != nil {
 		faults = append(faults, err)
 		l.Codec = fallback
 	}
@@ -294,9 +305,16 @@ func codecOf(query url.Values, fallback framing.Codec) (framing.Codec, error) {
 	return fallback, nil
 }
 
-func checkOptionNames(query url.Values) error {
+// options returns the names of the options that a listener of its scheme has.
+func (l *Listener) options() []string {
+	if l.WebSocket != nil {
+		return slices.Concat(listenerOptions, webSocketOptions)
+	}
+	return slices.Concat(listenerOptions, []string{"framing"}, framing.Options())
+}
+
+func checkOptionNames(query url.Values, allowed []string) error {
 	var faults []error
-	allowed := append(slices.Clone(listenerOptions), framing.Options()...)
 	for name, values := range query {
 		if !slices.Contains(allowed, name) {
 			slices.Sort(allowed)

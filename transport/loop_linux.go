@@ -416,7 +416,7 @@ func (l *loop) tend(s *slot, i uint32) {
 		b.out = nil
 		outputs.Put(out)
 	}
-	v := l.t.reviewLocked(s, b)
+	v := l.t.reviewLocked(s, i)
 	again := false
 	switch {
 	case b.out == nil:

@@ -58,7 +58,7 @@ func (c *portableConn) reviewLocked() step {
 		c.s.flags.Or(f)
 		return step{awaits: a}
 	}
-	switch c.d.t.reviewLocked(c.s, c.d.t.table.buffers(c.i)) {
+	switch c.d.t.reviewLocked(c.s, c.i) {
 	case verdictHalfClose:
 		return once(flagHalfClose, awaitsAnswer)
 	case verdictFlush:

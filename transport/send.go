@@ -15,12 +15,17 @@ import (
 //
 // A message that SlowDropNewest drops is accepted and reported as undelivered.
 func (t *Transport) SendData(id idspace.ID, msg []byte) error {
-	return t.accepted(id, t.Deliver(id, msg))
+	return t.SendDataAs(id, KindDefault, msg)
 }
 
-// Deliver is SendData for a sender elsewhere, who reports what is undelivered:
+// SendDataAs is SendData of a message of that kind.
+func (t *Transport) SendDataAs(id idspace.ID, kind Kind, msg []byte) error {
+	return t.accepted(id, t.Deliver(id, kind, msg))
+}
+
+// Deliver is SendDataAs for a sender elsewhere, who reports what is undelivered:
 // to it a message that SlowDropNewest drops is ErrBackpressure.
-func (t *Transport) Deliver(id idspace.ID, msg []byte) error {
+func (t *Transport) Deliver(id idspace.ID, kind Kind, msg []byte) error {
 	if err := checkSize(msg); err != nil {
 		return err
 	}
@@ -30,7 +35,7 @@ func (t *Transport) Deliver(id idspace.ID, msg []byte) error {
 	}
 	b := t.table.buffers(i)
 	s.mu.Lock()
-	attend, err := t.appendLocked(s, b, id, t.codecLocked(s), msg)
+	attend, err := t.appendLocked(s, b, id, t.encoderLocked(s, kind), msg)
 	t.sent(s, i, attend)
 	return err
 }
@@ -74,7 +79,14 @@ func (t *Transport) missing() error {
 	return ErrGone
 }
 
-func (t *Transport) codecLocked(s *slot) framing.Codec { return t.bound[s.listener].Codec }
+// encoderLocked returns what frames messages of that kind for the connection.
+func (t *Transport) encoderLocked(s *slot, kind Kind) encoder {
+	b := t.bound[s.listener]
+	if b.web == nil {
+		return b.Codec
+	}
+	return &b.web.encoders[min(kind, KindBinary)]
+}
 
 // appendLocked frames msg behind the output of connection id and applies the
 // bound. attend says that the driver is to be told. The caller holds the
@@ -174,10 +186,15 @@ func (t *Transport) overflowLocked(s *slot) (attend bool, err error) {
 // ErrExpired if nothing of it was written, else ErrUncertain. If the
 // connection ends first, it returns ErrGone or ErrUncertain.
 func (t *Transport) Send(ctx context.Context, id idspace.ID, msg []byte) error {
+	return t.SendAs(ctx, id, KindDefault, msg)
+}
+
+// SendAs is Send of a message of that kind.
+func (t *Transport) SendAs(ctx context.Context, id idspace.ID, kind Kind, msg []byte) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
 	}
-	sent, err := t.Track(id, msg)
+	sent, err := t.Track(id, kind, msg)
 	if err != nil {
 		return err
 	}
@@ -193,9 +210,9 @@ type Tracked struct {
 	chunk     *chunk
 }
 
-// Track queues msg for connection id as SendData does, and returns what to wait
+// Track queues msg for connection id as SendDataAs does, and returns what to wait
 // with for its outcome. It never waits itself.
-func (t *Transport) Track(id idspace.ID, msg []byte) (Tracked, error) {
+func (t *Transport) Track(id idspace.ID, kind Kind, msg []byte) (Tracked, error) {
 	if err := checkSize(msg); err != nil {
 		return Tracked{}, err
 	}
@@ -204,7 +221,7 @@ func (t *Transport) Track(id idspace.ID, msg []byte) (Tracked, error) {
 		return Tracked{}, t.missing()
 	}
 	c := &chunk{sealed: true, ticket: &ticket{done: make(chan error, 1)}}
-	if err := t.sendChunk(s, i, id, c, msg); err != nil {
+	if err := t.sendChunk(s, i, id, c, kind, msg); err != nil {
 		return Tracked{}, err
 	}
 	return Tracked{transport: t, slot: s, index: i, id: id, chunk: c}, nil
@@ -224,13 +241,13 @@ func (m Tracked) Wait(ctx context.Context) error {
 }
 
 // sendChunk frames msg into c and queues it.
-func (t *Transport) sendChunk(s *slot, i uint32, id idspace.ID, c *chunk, msg []byte) (err error) {
+func (t *Transport) sendChunk(s *slot, i uint32, id idspace.ID, c *chunk, kind Kind, msg []byte) (err error) {
 	b := t.table.buffers(i)
 	s.mu.Lock()
 	attend := false
 	if !s.isOpenLocked(id, !t.table.unguarded) {
 		err = t.missing()
-	} else if c.data, err = t.codecLocked(s).Encode(nil, msg); err == nil {
+	} else if c.data, err = t.encoderLocked(s, kind).Encode(nil, msg); err == nil {
 		attend, err = t.pushLocked(s, b, c)
 	}
 	driver := s.driver
@@ -284,17 +301,22 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 // for each listener, and above 512 bytes the connections
 // share that one copy.
 func (t *Transport) SendMany(ids []idspace.ID, msg []byte, results []error) {
-	t.DeliverMany(ids, msg, results)
+	t.SendManyAs(ids, KindDefault, msg, results)
+}
+
+// SendManyAs is SendMany of a message of that kind.
+func (t *Transport) SendManyAs(ids []idspace.ID, kind Kind, msg []byte, results []error) {
+	t.DeliverMany(ids, kind, msg, results)
 	for k, id := range ids {
 		results[k] = t.accepted(id, results[k])
 	}
 }
 
 // DeliverMany is SendMany as Deliver is SendData.
-func (t *Transport) DeliverMany(ids []idspace.ID, msg []byte, results []error) {
+func (t *Transport) DeliverMany(ids []idspace.ID, kind Kind, msg []byte, results []error) {
 	framed := make(map[uint16]framedMessage, len(t.bound))
 	for k, id := range ids {
-		results[k] = t.sendFramed(id, msg, framed)
+		results[k] = t.sendFramed(id, kind, msg, framed)
 	}
 }
 
@@ -303,26 +325,26 @@ type framedMessage struct {
 	err  error
 }
 
-func (t *Transport) sendFramed(id idspace.ID, msg []byte, framed map[uint16]framedMessage) error {
+func (t *Transport) sendFramed(id idspace.ID, kind Kind, msg []byte, framed map[uint16]framedMessage) error {
 	s, i := t.table.find(id)
 	if s == nil {
 		return t.missing()
 	}
 	b := t.table.buffers(i)
 	s.mu.Lock()
-	attend, err := t.sendFramedLocked(s, b, id, msg, framed)
+	attend, err := t.sendFramedLocked(s, b, id, kind, msg, framed)
 	t.sent(s, i, attend)
 	return err
 }
 
-func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, msg []byte, framed map[uint16]framedMessage) (attend bool, err error) {
+func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, kind Kind, msg []byte, framed map[uint16]framedMessage) (attend bool, err error) {
 	if !s.isOpenLocked(id, !t.table.unguarded) {
 		return false, t.missing()
 	}
 	f, ok := framed[s.listener]
 	if !ok {
 		if f.err = checkSize(msg); f.err == nil {
-			f.data, f.err = t.codecLocked(s).Encode(nil, msg)
+			f.data, f.err = t.encoderLocked(s, kind).Encode(nil, msg)
 		}
 		framed[s.listener] = f
 	}
@@ -344,6 +366,18 @@ func (asIs) Encode(dst, msg []byte) ([]byte, error) { return append(dst, msg...)
 // written. It never waits. ErrGone says that something else ended it first.
 // why is ReasonSent, whose end is not reported, or ReasonRemote.
 func (t *Transport) SendClose(id idspace.ID, why Reason) error {
+	return t.SendCloseWith(id, why, 0, "")
+}
+
+// SendCloseWith is SendClose that gives the client of a WebSocket a code and a
+// reason of at most 123 bytes, longer ones are cut. Zero is the code of a normal
+// end. Other connections have no such thing. A code that a program must not
+// send is ErrBadCloseCode.
+func (t *Transport) SendCloseWith(id idspace.ID, why Reason, code int, reason string) error {
+	end, err := newEnding(code, reason)
+	if err != nil {
+		return err
+	}
 	s, i := t.table.find(id)
 	if s == nil {
 		return t.missing()
@@ -352,6 +386,9 @@ func (t *Transport) SendClose(id idspace.ID, why Reason) error {
 	if !s.isOpenLocked(id, !t.table.unguarded) {
 		s.mu.Unlock()
 		return t.missing()
+	}
+	if w := t.table.wire(i); w != nil && w.web != nil && end != nil {
+		w.web.end = end
 	}
 	t.condemnLocked(s, why)
 	attend := t.dirtyLocked(s)

@@ -17,6 +17,7 @@ import (
 type wire struct {
 	opening *opening // guarded by the slot's mu; nil once the connection is open
 	proxied *proxied // what a proxy said of the client, or nil; set while opening, under the slot's mu
+	web     *webSocket
 }
 
 // An opening is what a connection goes through before it is open.
@@ -58,6 +59,9 @@ func (t *Transport) plugLocked(s *slot, i uint32) {
 		return
 	}
 	w := &wire{opening: &opening{}}
+	if t.bound[s.listener].WebSocket != nil {
+		w.web = &webSocket{}
+	}
 	t.table.setWireLocked(i, w)
 	s.flags.Or(flagOpening)
 	t.advanceLocked(s, i, w)
@@ -116,11 +120,25 @@ func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err err
 		if err != nil || o.stage == stageProxy {
 			return 0, err
 		}
-		if data = o.head[size:]; len(data) == 0 {
-			return 0, nil
+		data, o.head = o.head[size:], nil
+	}
+	return in.deliver(s, i, w, data)
+}
+
+// deliver takes what is in clear text.
+func (in *intake) deliver(s *slot, i uint32, w *wire, data []byte) (messages int, err error) {
+	if len(data) == 0 {
+		return 0, nil
+	}
+	if w.web == nil {
+		return in.feed(s, i, data)
+	}
+	if w.opening != nil {
+		if data, err = in.upgrade(s, i, w, data); err != nil {
+			return 0, err
 		}
 	}
-	return in.feed(s, i, data)
+	return in.unframe(s, i, w, data)
 }
 
 // openingUntilLocked returns the tick by which the layer that is opening must be
