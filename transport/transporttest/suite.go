@@ -25,6 +25,7 @@ func Run(t *testing.T, configure func(*transport.Config)) {
 		{"Accepting", acceptingTests},
 		{"Listeners", listenerTests},
 		{"Proxied", proxiedTests},
+		{"WebSocket", webSocketTests},
 		{"Conn", connTests},
 		{"Inspection", inspectionTests},
 		{"Ending", endingTests},
