@@ -160,6 +160,12 @@ var inspectionTests = []test{
 	{"Stats add up", statsAddUp},
 }
 
+// counts reports whether bytes is the count of so many bytes of framing. What
+// clients speak beside it may be counted too.
+func (s suite) counts(bytes, framing uint64) bool {
+	return bytes == framing || bytes > framing && !s.bare()
+}
+
 func describe(t *testing.T, s suite) {
 	r := s.start(t)
 	c := r.dial()
@@ -170,15 +176,16 @@ func describe(t *testing.T, s suite) {
 		t.Fatal(err)
 	}
 	c.expect("answer\n")
-	r.await("all bytes", func() bool { return r.Stats().BytesIn == 11 })
+	const in, out = uint64(len("abc\nde\npart")), uint64(len("answer\n"))
+	r.await("all bytes", func() bool { return r.Stats().BytesIn >= in && r.Stats().MessagesIn == 2 })
 	r.await("nothing to be pending", func() bool { return r.pending(conn.ID()) == 0 }) // it is counted after Send was told
 	info, err := r.Describe(conn.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info.ID != conn.ID() || info.Remote.String() != c.LocalAddr().String() || info.Local.String() != c.RemoteAddr().String() ||
-		info.MessagesIn != 2 || info.BytesIn != 11 || info.MessagesOut != 1 || info.BytesOut != 7 ||
-		info.PendingBytes != 0 || info.QueuedIn != 1 || !strings.HasPrefix(info.Listener, "tcp://") || time.Since(info.Opened) > time.Hour {
+		info.MessagesIn != 2 || !s.counts(info.BytesIn, in) || info.MessagesOut != 1 || !s.counts(info.BytesOut, out) ||
+		info.PendingBytes != 0 || info.QueuedIn != 1 || !strings.Contains(info.Listener, "://127.0.0.1:") || time.Since(info.Opened) > time.Hour {
 		t.Errorf("info %+v", info)
 	}
 }
@@ -259,7 +266,7 @@ func statsAddUp(t *testing.T, s suite) {
 	}
 	if st.Accepted != clients || ended != clients/2 ||
 		st.MessagesIn != clients*messages || st.MessagesOut != clients*messages ||
-		st.BytesIn != 6*clients*messages || st.BytesOut != 6*clients*messages ||
+		!s.counts(st.BytesIn, 6*clients*messages) || !s.counts(st.BytesOut, 6*clients*messages) ||
 		st.QueuedBytes != 0 || st.QueuedMessages != 0 || st.Undelivered != 0 || st.Partials != 0 {
 		t.Errorf("stats %+v", st)
 	}
@@ -393,11 +400,17 @@ func (r *rig) storm(dialers int) (wait func()) {
 					return
 				}
 				dialing.Go(func() { // stays until it is ended
+					defer nc.Close()
+					c := nc
+					if !r.suite.bare() {
+						if c, err = r.suite.Client(nc); err != nil {
+							return
+						}
+					}
 					// A kernel whose listener is closed in the middle of a handshake may
 					// tell a client nothing before it sends something.
-					_, _ = io.WriteString(nc, "part of a line")
-					_, _ = io.Copy(io.Discard, nc)
-					nc.Close()
+					_, _ = io.WriteString(c, "part of a line")
+					_, _ = io.Copy(io.Discard, c)
 				})
 			}
 		})

@@ -23,15 +23,26 @@ import (
 // anything here takes on a busy machine.
 const patience = 60 * time.Second
 
-// A suite makes the rigs of one driver.
+// A suite makes the rigs of one variant.
 type suite struct {
-	configure func(*transport.Config)
+	Variant
+}
+
+// bare reports whether clients use their sockets as they are: then every byte
+// of these is one of the framing.
+func (s suite) bare() bool { return s.Client == nil }
+
+func (s suite) configure(cfg *transport.Config) {
+	if s.Configure != nil {
+		s.Configure(cfg)
+	}
 }
 
 // A rig is a running transport with clients.
 type rig struct {
 	testing.TB
 	*transport.Transport
+	suite  suite
 	log    logbook
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when Run has returned
@@ -70,7 +81,7 @@ func listener(tb testing.TB, query string) transport.Listener {
 // start runs a transport with one listener of lines until the test ends.
 func (s suite) start(tb testing.TB, adjust ...func(*transport.Config)) *rig {
 	tb.Helper()
-	r := &rig{TB: tb, log: logbook{records: make(chan slog.Record, 1000)}, ended: make(chan struct{})}
+	r := &rig{TB: tb, suite: s, log: logbook{records: make(chan slog.Record, 1000)}, ended: make(chan struct{})}
 	cfg := transport.Config{
 		Listeners:    []transport.Listener{listener(tb, "")},
 		IDs:          newIDs(tb),
@@ -277,7 +288,9 @@ func (r *rig) echo(workers int) {
 type client struct {
 	testing.TB
 	net.Conn
-	in *bufio.Reader
+	in     *bufio.Reader
+	socket net.Conn // that of Conn
+	bare   bool     // Conn is the socket
 }
 
 // dial connects to the first listener.
@@ -294,7 +307,14 @@ func (r *rig) dialTo(listener int) *client {
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		r.Fatal(err)
 	}
-	return &client{TB: r, Conn: nc, in: bufio.NewReader(nc)}
+	c := &client{TB: r, Conn: nc, socket: nc, bare: r.suite.bare()}
+	if !c.bare {
+		if c.Conn, err = r.suite.Client(nc); err != nil {
+			r.Fatal(err)
+		}
+	}
+	c.in = bufio.NewReader(c.Conn)
+	return c
 }
 
 // connect dials and takes the open event, of which there must be no other.
@@ -363,10 +383,10 @@ func (c *client) closeWrite() {
 // reset ends the connection with a reset.
 func (c *client) reset() {
 	c.Helper()
-	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+	if err := c.socket.(*net.TCPConn).SetLinger(0); err != nil {
 		c.Error(err)
 	}
-	c.Close()
+	c.socket.Close()
 }
 
 // narrow makes the kernel hold little for a client that does not read.
@@ -376,10 +396,16 @@ func narrow(cfg *transport.Config) {
 	}
 }
 
-// deafen makes the client's kernel take little.
+// deafen makes the client's kernel take little. What comes in large pieces, such
+// as records, does not fit into as little as bytes do: each would wait for a
+// timer of TCP.
 func (c *client) deafen() {
 	c.Helper()
-	if err := c.Conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+	size := 64 << 10
+	if c.bare {
+		size = 16 << 10
+	}
+	if err := c.socket.(*net.TCPConn).SetReadBuffer(size); err != nil {
 		c.Error(err)
 	}
 }

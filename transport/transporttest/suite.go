@@ -1,15 +1,40 @@
 package transporttest
 
 import (
+	"net"
+	"slices"
 	"testing"
 
 	"flamingo/transport"
 )
 
+// A Variant is a way to run the suite: a driver, and what its clients speak.
+type Variant struct {
+	// Configure is applied last to the configuration of every test.
+	Configure func(*transport.Config)
+
+	// Client makes of a fresh socket the connection that a client uses, whose
+	// bytes are those of the framing: it does what a client does before it is
+	// served. Nil means the socket itself. What it returns needs CloseWrite.
+	Client func(net.Conn) (net.Conn, error)
+
+	// Without names groups that are left out.
+	Without []string
+}
+
 // Run checks that the driver which configure chooses conforms. configure is
 // applied last to the configuration of every test.
 func Run(t *testing.T, configure func(*transport.Config)) {
-	s := suite{configure}
+	RunVariant(t, Variant{Configure: configure})
+}
+
+// BareGroups are the groups about sockets, with which clients that speak first
+// have nothing to do.
+var BareGroups = []string{"Accepting", "Listeners"}
+
+// RunVariant checks that the variant conforms.
+func RunVariant(t *testing.T, v Variant) {
+	s := suite{v}
 	for _, group := range []struct {
 		name  string
 		tests []test
@@ -30,6 +55,9 @@ func Run(t *testing.T, configure func(*transport.Config)) {
 		{"Inspection", inspectionTests},
 		{"Ending", endingTests},
 	} {
+		if slices.Contains(v.Without, group.name) {
+			continue
+		}
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.tests {
 				t.Run(c.claim, func(t *testing.T) { c.check(t, s) })
