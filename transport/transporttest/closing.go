@@ -76,6 +76,9 @@ func endReasons(t *testing.T, s suite) {
 			}
 		},
 	}
+	if s.OwnMessages {
+		delete(ends, transport.ReasonTooLarge) // which is a length of the framing
+	}
 	for why, end := range ends {
 		c, id := r.connect()
 		end(c, id)

@@ -18,6 +18,10 @@ type Variant struct {
 	// served. Nil means the socket itself. What it returns needs CloseWrite.
 	Client func(net.Conn) (net.Conn, error)
 
+	// OwnMessages says that the listeners of Configure have messages of their
+	// own and do not use the framing. Claims about it are left out.
+	OwnMessages bool
+
 	// Without names groups that are left out.
 	Without []string
 }
@@ -30,7 +34,7 @@ func Run(t *testing.T, configure func(*transport.Config)) {
 
 // BareGroups are the groups about sockets, with which clients that speak first
 // have nothing to do.
-var BareGroups = []string{"Accepting", "Listeners"}
+var BareGroups = []string{"Accepting", "Listeners", "Proxied", "WebSocket"}
 
 // RunVariant checks that the variant conforms.
 func RunVariant(t *testing.T, v Variant) {
@@ -70,4 +74,12 @@ func RunVariant(t *testing.T, v Variant) {
 type test struct {
 	claim string
 	check func(t *testing.T, s suite)
+}
+
+// needsFraming skips a test of a claim that is about the listener's framing.
+func (s suite) needsFraming(t *testing.T) {
+	t.Helper()
+	if s.OwnMessages {
+		t.Skip("the listener does not use its framing")
+	}
 }
