@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"net"
 	"testing"
 
 	"flamingo/transport"
@@ -16,28 +17,34 @@ func TestPortableDriverConforms(t *testing.T) {
 	transporttest.Run(t, func(c *transport.Config) { c.Portable = true })
 }
 
-// webSockets makes WebSocket listeners of those of a test, whose clients speak
-// lines.
-func webSockets(c *transport.Config) {
-	for i := range c.Listeners {
-		c.Listeners[i].WebSocket = &transport.WebSocket{Send: transport.KindBinary, MaxMessage: 16 << 20}
-	}
-}
-
 func TestDefaultDriverConformsOverWebSocket(t *testing.T) {
-	transporttest.RunVariant(t, transporttest.Variant{
-		Configure:   webSockets,
-		Client:      transporttest.WebLines,
-		OwnMessages: true,
-		Without:     append(transporttest.BareGroups, "Framing"),
-	})
+	transporttest.RunVariant(t, transporttest.WebSocketVariant(func(*transport.Config) {}))
 }
 
 func TestPortableDriverConformsOverWebSocket(t *testing.T) {
-	transporttest.RunVariant(t, transporttest.Variant{
-		Configure:   func(c *transport.Config) { webSockets(c); c.Portable = true },
-		Client:      transporttest.WebLines,
-		OwnMessages: true,
-		Without:     append(transporttest.BareGroups, "Framing"),
-	})
+	transporttest.RunVariant(t, transporttest.WebSocketVariant(func(c *transport.Config) { c.Portable = true }))
+}
+
+// Over both layers one driver is enough: what they have to do with each other is
+// not the driver's.
+func TestDefaultDriverConformsOverWebSocketOverTLS(t *testing.T) {
+	secure := transporttest.TLSVariant(t, func(*transport.Config) {})
+	both := transporttest.WebSocketVariant(secure.Configure)
+	web := both.Client
+	both.Client = func(nc net.Conn) (net.Conn, error) {
+		encrypted, err := secure.Client(nc)
+		if err != nil {
+			return nil, err
+		}
+		return web(encrypted)
+	}
+	transporttest.RunVariant(t, both)
+}
+
+func TestDefaultDriverConformsOverTLS(t *testing.T) {
+	transporttest.RunVariant(t, transporttest.TLSVariant(t, func(*transport.Config) {}))
+}
+
+func TestPortableDriverConformsOverTLS(t *testing.T) {
+	transporttest.RunVariant(t, transporttest.TLSVariant(t, func(c *transport.Config) { c.Portable = true }))
 }

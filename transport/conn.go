@@ -19,6 +19,7 @@ type Conn struct {
 	id            idspace.ID
 	local, remote net.Addr
 	request       *websocket.Request
+	tls           *TLSInfo
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -44,6 +45,7 @@ func (t *Transport) newConn(s *slot, i uint32) *Conn {
 	if c.remote == nil {
 		c.remote = unknownAddr(network)
 	}
+	c.tls = t.tlsLocked(i)
 	return c
 }
 
@@ -78,6 +80,10 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // WebSocket returns the request with which the client opened its WebSocket, nil
 // if it is none: path, query, and through Values any header, such as Cookie.
 func (c *Conn) WebSocket() *websocket.Request { return c.request }
+
+// TLS returns what the handshake has settled, the client's certificate too. It is
+// nil in clear text, and if the client was gone before the connection was taken.
+func (c *Conn) TLS() *TLSInfo { return c.tls }
 
 // Close is SendClose: the connection ends once what was accepted for it is
 // written. It does not wait.

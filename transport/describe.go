@@ -24,6 +24,7 @@ type ConnInfo struct {
 	QueuedIn     int       // messages received and not yet done with
 
 	WebSocket *WebSocketInfo // nil unless it is one
+	TLS       *TLSInfo       // nil in clear text
 }
 
 // Describe returns what is known of connection id, or ErrGone.
@@ -60,6 +61,7 @@ func (t *Transport) infoLocked(s *slot, i uint32) ConnInfo {
 	if w := t.table.wire(i); w != nil && w.web != nil {
 		info.WebSocket = w.web.info()
 	}
+	info.TLS = t.tlsLocked(i)
 	return info
 }
 
@@ -107,6 +109,8 @@ type Stats struct {
 	NoticesDropped uint64 // notices of those that found no room
 	Partials       uint64 // connections that ended inside a message
 	PongsDropped   uint64 // pings of clients that did not take the answers
+
+	CertificateFaults uint64 // changes of a listener's certificate that could not be used
 }
 
 // Stats returns the counts of this moment.
@@ -129,6 +133,8 @@ func (t *Transport) Stats() Stats {
 		Partials:       t.totals.partials.Load(),
 		PongsDropped:   t.totals.pongsDropped.Load(),
 		MessagesOut:    t.totals.messagesOut.Load(),
+
+		CertificateFaults: t.totals.certificateFaults.Load(),
 	}
 	for why := range reasonCount {
 		if n := t.totals.closed[why].Load(); n > 0 {
@@ -149,6 +155,7 @@ func (t *Transport) Stats() Stats {
 type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
 	dropped, refused, partials, pongsDropped       atomic.Uint64
+	certificateFaults                              atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts
 	closed, unopened                               [reasonCount]atomic.Uint64
 }

@@ -26,6 +26,8 @@ type intake struct {
 	bytes    int      // their total length
 	kind     Kind     // of all of them
 	batch    []Message
+	clear    []byte // what TLS has decrypted; nil until a connection has TLS
+	moved    int    // bytes that the last receive has counted
 }
 
 // feed cuts data of connection i into messages; the caller keeps data. It
@@ -117,6 +119,8 @@ func reasonFor(err error) Reason {
 		return ReasonTooLarge
 	case errors.Is(err, errRefused):
 		return ReasonRefused
+	case errors.Is(err, errUnread):
+		return ReasonSlow
 	default:
 		return ReasonProtocol
 	}

@@ -111,7 +111,7 @@ func (t *Transport) reviewLocked(s *slot, i uint32) verdict {
 		return verdictStay
 	}
 	if f&flagClosing == 0 {
-		if f&flagEOF == 0 || s.queued.Load() > 0 {
+		if f&flagEOF == 0 || s.queued.Load() > 0 || f&flagOpening != 0 && t.undecidedLocked(i) {
 			return verdictStay
 		}
 		if !answeredLocked(s) {
@@ -120,10 +120,8 @@ func (t *Transport) reviewLocked(s *slot, i uint32) verdict {
 		t.condemnLocked(s, ReasonClient)
 		f = s.flags.Load()
 	}
-	if w := t.table.wire(i); w != nil && f&flagAbort == 0 {
-		t.byeLocked(s, i, w)
-	}
-	if f&flagAbort != 0 || t.table.buffers(i).out == nil {
+	t.byeLocked(s, i)
+	if f&flagAbort != 0 || t.table.buffers(i).out == nil && !t.owesLocked(s, i) {
 		return verdictFinish
 	}
 	return verdictFlush
@@ -160,6 +158,7 @@ func (t *Transport) end(s *slot, i uint32) {
 		s.flags.Or(holdClose)
 	}
 	s.flags.Or(flagEnded)
+	shake := t.shakeLocked(i)
 	t.table.setWireLocked(i, nil)
 	id, why := idspace.ID(s.id.Load()), s.reason
 	count := &t.totals.closed[why]
@@ -167,6 +166,9 @@ func (t *Transport) end(s *slot, i uint32) {
 		count = &t.totals.unopened[why]
 	}
 	s.mu.Unlock()
+	if shake != nil {
+		shake.abandon()
+	}
 	count.Add(1)
 	t.losses.add(id, lost)
 	t.settle(s, i, id)

@@ -22,6 +22,8 @@ type boundListener struct {
 	conns  atomic.Int32
 	paused atomic.Bool // accepting stands still until there is room
 	web    *webServer  // nil without WebSocket
+
+	certificates *certificates // nil without TLS
 }
 
 // String names it by the address that clients connect to, with the port that the
@@ -44,7 +46,11 @@ func (b *boundListener) removeSocketFile() {
 func (t *Transport) Listen(ctx context.Context) error {
 	var open []net.Listener
 	for i := range t.cfg.Listeners {
-		ln, err := t.cfg.Listen(ctx, t.cfg.Listeners[i])
+		certificates, err := t.openCertificates(&t.cfg.Listeners[i])
+		var ln net.Listener
+		if err == nil {
+			ln, err = t.cfg.Listen(ctx, t.cfg.Listeners[i])
+		}
 		if err != nil {
 			for _, ln := range open {
 				ln.Close()
@@ -52,7 +58,10 @@ func (t *Transport) Listen(ctx context.Context) error {
 			return fmt.Errorf("transport: listener %s: %w", &t.cfg.Listeners[i], err)
 		}
 		open = append(open, ln)
-		b := &boundListener{Listener: t.cfg.Listeners[i], index: i, addr: ln.Addr()}
+		b := &boundListener{Listener: t.cfg.Listeners[i], index: i, addr: ln.Addr(), certificates: certificates}
+		if certificates != nil {
+			certificates.listener = b.String()
+		}
 		if b.WebSocket != nil {
 			b.web = newWebServer(b.WebSocket)
 		}

@@ -175,6 +175,9 @@ func (l *Listener) validate() error {
 	if l.HandshakeTimeout != 0 && l.TLS == nil && l.WebSocket == nil {
 		bad("handshake-timeout", l.HandshakeTimeout, "given for tls, ws and wss alone")
 	}
+	if l.TLS != nil {
+		l.TLS.validate(bad)
+	}
 	if int(l.Proxy) >= len(proxyPolicyNames) {
 		bad("proxy", uint8(l.Proxy), strings.Join(proxyPolicyNames, ", "))
 	}
@@ -213,6 +216,9 @@ func (l Listener) withDefaults() Listener {
 	if l.HandshakeTimeout == 0 {
 		l.HandshakeTimeout = DefaultHandshakeTimeout
 	}
+	if l.TLS != nil {
+		l.TLS = l.TLS.withDefaults()
+	}
 	if l.Proxy != ProxyOff && l.ProxyTimeout == 0 {
 		l.ProxyTimeout = DefaultProxyTimeout
 	}
@@ -223,7 +229,7 @@ func (l Listener) withDefaults() Listener {
 // those of the framing.
 var listenerOptions = []string{
 	"max-conns", "backlog", "reuse-port", "keep-alive", "user-timeout", "delay", "read-buffer", "write-buffer",
-	"proxy", "proxy-from", "proxy-timeout", "handshake-timeout",
+	"proxy", "proxy-from", "proxy-timeout", "handshake-timeout", "cert", "key", "client-ca", "client-cert",
 }
 
 // ParseListener reads the textual form of a listener, such as
@@ -276,6 +282,7 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 	if l.WebSocket != nil {
 		l.WebSocket = o.webSocket(u.EscapedPath())
 	}
+	o.readTLS(l.TLS)
 	faults = append(faults, o.faults...)
 
 	if l.WebSocket != nil {

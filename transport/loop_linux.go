@@ -257,7 +257,12 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	case f&holdReady != 0:
 		l.later(s, i, ending)
 		return
-	case f&(flagEOF|flagClosing) != 0:
+	case f&flagClosing != 0 || f&(flagEOF|flagUnread) == flagEOF:
+		return
+	case f&flagOpening != 0 && f&flagUnread == 0 && l.t.stuffed(i) != nil:
+		if ending {
+			s.flags.Or(flagReadEnd)
+		}
 		return
 	case f&flagOpening == 0 && !l.t.inbox.hasRoom():
 		s.flags.Or(flagPaused)
@@ -269,6 +274,10 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	if s.has(flagUnread) {
 		s.flags.And(^flagUnread)
 		if !l.receive(s, i, nil) {
+			return
+		}
+		if s.has(flagEOF) {
+			l.tend(s, i)
 			return
 		}
 	}
@@ -284,6 +293,7 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 			l.later(s, i, ending)
 		}
 	case n == 0:
+		l.t.inputEnds(i)
 		s.flags.Or(flagEOF)
 		l.tend(s, i)
 	case err == unix.EINTR:
@@ -298,7 +308,7 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 func (l *loop) receive(s *slot, i uint32, data []byte) bool {
 	opening := s.has(flagOpening)
 	messages, err := l.intake.receive(s, i, data)
-	l.traffic.in(messages, len(data))
+	l.traffic.in(messages, l.intake.moved)
 	l.delivered = l.delivered || messages > 0
 	switch {
 	case err == nil:
@@ -391,15 +401,19 @@ func (l *loop) watch(s *slot, i uint32) {
 func (l *loop) tend(s *slot, i uint32) {
 	b := l.t.table.buffers(i)
 	s.mu.Lock()
+	l.t.byeLocked(s, i)
 	out := b.out
 	if out != nil && out.takeLocked() || s.has(flagTouched) {
 		s.lastActive.Store(l.now)
 		s.flags.And(^flagTouched)
 	}
+	closing := s.has(flagClosing) // then nothing follows what was taken
 	s.mu.Unlock()
 	wrote, broken := 0, false
-	if out != nil {
-		if !s.has(flagBlocked | flagAbort | flagEnded) {
+	if !s.has(flagBlocked | flagAbort | flagEnded) {
+		if se := l.t.sessionOf(i); se != nil {
+			wrote, broken = l.writeSealed(s, se, out, closing)
+		} else if out != nil {
 			wrote, broken = l.write(s, out)
 		}
 	}
@@ -420,6 +434,7 @@ func (l *loop) tend(s *slot, i uint32) {
 	again := false
 	switch {
 	case b.out == nil:
+		again = v == verdictFlush && !s.has(flagBlocked) && l.t.dirtyLocked(s)
 	case s.has(flagBlocked):
 		b.out.putBackLocked()
 	default:

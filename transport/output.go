@@ -43,6 +43,8 @@ type output struct {
 	// Owned by the driver.
 	writing *chunk
 	written int // bytes of writing that are out
+	sealed  int // bytes behind these that are encrypted
+	begun   int // bytes behind these that are in a record of which a part is out
 
 	// Tickets of messages that are out, in their order, until the bytes are no
 	// longer counted as waiting: who is told may send at once.
@@ -119,18 +121,18 @@ func (o *output) takeLocked() bool {
 	return true
 }
 
-// putBackLocked returns what nobody has begun to write to the list waiting,
-// from where it can be withdrawn. It is called by the driver.
+// putBackLocked returns what nobody has begun to write, or to encrypt, to the
+// list waiting, from where it can be withdrawn. It is called by the driver.
 func (o *output) putBackLocked() {
-	rest := o.writing
-	if rest != nil && o.written > 0 {
-		rest, o.writing.next = o.writing.next, nil
-	} else {
-		o.writing = nil
+	begun := &o.writing
+	for keep := o.written + o.sealed; *begun != nil && keep > 0; begun = &(*begun).next {
+		keep -= len((*begun).data)
 	}
+	rest := *begun
 	if rest == nil {
 		return
 	}
+	*begun = nil
 	end := rest
 	for end.next != nil {
 		end = end.next
@@ -146,6 +148,7 @@ func (o *output) putBackLocked() {
 // tells who waited for them and returns how many messages they held, and how
 // many of the bytes belong to messages.
 func (o *output) wrote(n int) (messages, bytes int) {
+	o.sealed = max(o.sealed-n, 0)
 	for c := o.writing; c != nil; c = o.writing {
 		part := min(n, len(c.data)-o.written)
 		if len(c.ends) > 0 {
@@ -199,26 +202,34 @@ func (o *output) idleLocked() bool { return o.waiting == nil && o.writing == nil
 // It is called by the driver, with the slot's mu held.
 func (o *output) dropLocked() (lost loss, messages int) {
 	o.takeLocked()
+	begun := o.written + o.begun // from the beginning of a chunk on
 	for c := o.writing; c != nil; c = o.writing {
 		whole := sort.Search(len(c.ends), func(i int) bool { return int(c.ends[i]) > o.written })
-		rest := len(c.ends) - whole
+		cut := sort.Search(len(c.ends)-whole, func(i int) bool { return c.start(whole+i) >= begun })
 		messages += whole
-		outcome, cut := ErrGone, false
-		if rest > 0 && o.written > 0 && (whole == 0 || int(c.ends[whole-1]) < o.written) {
-			lost.uncertain++
-			rest--
-			outcome, cut = ErrUncertain, true
-		}
 		if c.ticket == nil {
-			lost.gone += rest
-		} else if cut {
-			lost.uncertain-- // the sender who waits is told, nobody else
+			lost.gone += len(c.ends) - whole - cut
+			lost.uncertain += cut
+		}
+		outcome := ErrGone // the sender who waits is told, nobody else
+		if cut > 0 {
+			outcome = ErrUncertain
 		}
 		c.tell(outcome)
+		begun = max(begun-len(c.data), 0)
 		o.writing, o.written = c.next, 0
 		c.recycle()
 	}
+	o.sealed, o.begun = 0, 0
 	return lost, messages
+}
+
+// start is where message k of the chunk begins.
+func (c *chunk) start(k int) int {
+	if k == 0 {
+		return 0
+	}
+	return int(c.ends[k-1])
 }
 
 func (c *chunk) tell(outcome error) {

@@ -80,7 +80,7 @@ func (c *portableConn) obey(now step) {
 		// Not Close, which may block for the time of SO_LINGER.
 		_ = c.nc.SetDeadline(longAgo)
 	}
-	if c.s.has(flagUnread) {
+	if c.s.has(flagUnread) && !c.s.has(flagEOF|flagEnded) {
 		_ = c.nc.SetReadDeadline(longAgo)
 	}
 	select {
@@ -128,15 +128,15 @@ func (c *portableConn) run() {
 	reading.Go(c.read)
 	c.d.clock.watch(c)
 	for {
-		out, finish := c.next()
+		todo, finish := c.next()
 		if finish {
 			break
 		}
-		if out == nil {
+		if todo == (writing{}) {
 			<-c.roused
 			continue
 		}
-		if !c.write(out) {
+		if !c.write(todo) {
 			c.condemn(ReasonError)
 		}
 	}
@@ -151,29 +151,42 @@ func (c *portableConn) run() {
 	c.release()
 }
 
-// next returns output to write, or nil to wait for. finish says that the
+// A writing is what a writer has to write.
+type writing struct {
+	out     *output  // or nil, for what TLS has to say beside it
+	session *session // TLS, which encrypts it, or nil
+	closing bool     // nothing follows what TLS has to say
+}
+
+// next returns what to write, or nothing, to wait for it. finish says that the
 // connection is to be ended. While there is output the connection counts as
 // blocked, so that senders need not tell us of more.
-func (c *portableConn) next() (out *output, finish bool) {
+func (c *portableConn) next() (todo writing, finish bool) {
 	s, b := c.s, c.d.t.table.buffers(c.i)
 	s.mu.Lock()
+	c.d.t.byeLocked(s, c.i)
 	if b.out != nil && !s.has(flagAbort) {
 		b.out.takeLocked()
-		if out = b.out; out.writing != nil {
+		out := b.out
+		if out.writing != nil {
 			s.flags.Or(flagBlocked)
 			s.flags.And(^flagTouched)
 			s.lastActive.Store(c.d.t.tick())
+			todo = writing{out: out, session: c.d.t.sessionOf(c.i)}
 			s.mu.Unlock()
-			return out, false
+			return todo, false
 		}
 		b.out = nil
 		outputs.Put(out)
 	}
 	s.flags.And(^flagBlocked)
 	now := c.reviewLocked()
+	if !s.has(flagAbort) && c.d.t.owesLocked(s, c.i) {
+		todo = writing{session: c.d.t.sessionOf(c.i), closing: s.has(flagClosing)}
+	}
 	s.mu.Unlock()
 	c.d.clock.limit(c, now.awaits)
-	return nil, now.finish
+	return todo, now.finish
 }
 
 // linger shuts the socket for writing and throws input away until the client

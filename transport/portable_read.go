@@ -22,18 +22,20 @@ func (c *portableConn) read() {
 		n, err := c.nc.Read(c.buf)
 		if n > 0 {
 			c.s.lastActive.Store(c.d.t.tick())
-			if !c.receive(c.buf[:n]) {
+			if !c.receive(c.buf[:n]) || !c.awaitHandshake() {
 				return
 			}
 		}
-		if c.s.has(flagUnread) && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+		if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && c.s.has(flagUnread) {
 			if !c.receiveUnread() {
 				return
 			}
 			continue
 		}
 		if err != nil {
-			c.inputEnded(err)
+			if !errors.Is(err, io.EOF) || c.endHandshake() {
+				c.inputEnded(err)
+			}
 			return
 		}
 		if n == len(c.buf) && n < maxReadBuffer && !c.s.has(flagOpening) {
@@ -55,6 +57,34 @@ func (c *portableConn) receiveUnread() bool {
 	}
 }
 
+// awaitHandshake waits until the handshake of TLS has read enough of what was
+// received. It reports false if the writer halts the reader.
+func (c *portableConn) awaitHandshake() bool {
+	for h := c.d.t.stuffed(c.i); h != nil; h = c.d.t.stuffed(c.i) {
+		select {
+		case <-h.room:
+		case <-c.halt:
+			return false
+		}
+	}
+	return true
+}
+
+// endHandshake lets the handshake of TLS, if it is under way, have what was
+// received before the input ended. It reports false if reading is over.
+func (c *portableConn) endHandshake() bool {
+	h := c.d.t.inputEnds(c.i)
+	if h == nil {
+		return true
+	}
+	select {
+	case <-h.done:
+		return c.receiveUnread()
+	case <-c.halt:
+		return false
+	}
+}
+
 // receive puts the messages in data, or with data nil in what waits in the
 // wire, into the inbox once it has room. Until then nothing more is read. It
 // reports false if reading is over.
@@ -69,8 +99,9 @@ func (c *portableConn) receive(data []byte) bool {
 	}
 	opening := c.s.has(flagOpening)
 	messages, err := in.receive(c.s, c.i, data)
+	moved := in.moved
 	c.d.intakes <- in
-	c.d.traffic.in(messages, len(data))
+	c.d.traffic.in(messages, moved)
 	switch {
 	case err == nil:
 		if opening {

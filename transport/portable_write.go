@@ -7,9 +7,16 @@ const writePiece = 64 << 10
 // buffersPerWrite is how many chunks one call takes at most.
 const buffersPerWrite = 64
 
-// write writes out, waiting for the client as long as nobody interrupts. It
-// reports false if the connection is broken.
-func (c *portableConn) write(out *output) bool {
+// write writes what there is, waiting for the client as long as nobody
+// interrupts. It reports false if the connection is broken.
+func (c *portableConn) write(todo writing) bool {
+	if todo.session != nil {
+		return c.writeSealed(todo)
+	}
+	return c.writePlain(todo.out)
+}
+
+func (c *portableConn) writePlain(out *output) bool {
 	for out.writing != nil && !c.s.has(flagAbort) {
 		n, err := 0, error(nil)
 		if out.written < len(out.writing.data) { // messages may be empty
@@ -17,10 +24,8 @@ func (c *portableConn) write(out *output) bool {
 		}
 		if n > 0 || err == nil {
 			messages, bytes := out.wrote(n)
-			c.d.traffic.out(messages, n)
-			c.s.mu.Lock()
-			c.s.outBytes -= int32(bytes)
-			c.s.mu.Unlock()
+			c.d.traffic.out(0, n-bytes)
+			c.wrote(messages, bytes)
 			tellWritten(out.takeSettled())
 		}
 		if err != nil {
@@ -45,4 +50,36 @@ func (c *portableConn) writeOnce(out *output) (int, error) {
 	n, err := list.WriteTo(c.nc) // consumes list, and forgets what is written
 	clear(c.buffers)
 	return int(n), err
+}
+
+func (c *portableConn) writeSealed(todo writing) bool {
+	se, out := todo.session, todo.out
+	for !c.s.has(flagAbort) {
+		more, err := se.load(out, todo.closing)
+		switch {
+		case !more && err == nil && out != nil && out.writing != nil: // messages may be empty
+			c.wrote(out.wrote(0))
+			tellWritten(out.takeSettled())
+			return true
+		case !more:
+			return err == nil
+		}
+		n, err := c.nc.Write(se.sealing.rest())
+		c.wrote(se.wrote(out, n))
+		if out != nil {
+			tellWritten(out.takeSettled())
+		}
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// wrote counts what is written.
+func (c *portableConn) wrote(messages, bytes int) {
+	c.d.traffic.out(messages, bytes)
+	c.s.mu.Lock()
+	c.s.outBytes -= int32(bytes)
+	c.s.mu.Unlock()
 }

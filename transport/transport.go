@@ -28,7 +28,8 @@ type Transport struct {
 	emptied chan struct{} // closed by empty, once no slot is in use while closing
 	empty   func()
 
-	totals totals
+	handshakes *handshakes
+	totals     totals
 }
 
 // A driver moves the bytes of its connections and alone touches their sockets.
@@ -68,6 +69,7 @@ func New(cfg Config) (*Transport, error) {
 		emptied: make(chan struct{}),
 	}
 	t.empty = sync.OnceFunc(func() { close(t.emptied) })
+	t.handshakes = newHandshakes(t)
 	t.inbox = newInbox(cfg.QueueBytes, t.wakeAll)
 	t.opens = newChain(func(i uint32) *uint32 { return &t.table.at(i).openNext })
 	t.closes = newChain(func(i uint32) *uint32 { return &t.table.at(i).closeNext })
@@ -83,6 +85,7 @@ func (t *Transport) Run(ctx context.Context) error {
 		running.Go(func() { d.run(ctx) })
 	}
 	running.Wait()
+	t.handshakes.running.Wait()
 	t.closing.Store(true)
 	t.closeQueues()
 	t.losses.close() // last: connections that were dropped have lost something

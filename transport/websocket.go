@@ -369,10 +369,14 @@ func (t *Transport) attendSoon(s *slot, i uint32) {
 	}
 }
 
-// byeLocked puts the close frame behind the output of a connection that ends,
-// once. The caller holds the slot's mu.
-func (t *Transport) byeLocked(s *slot, i uint32, w *wire) {
-	if w.web == nil || w.web.bye || w.opening != nil {
+// byeLocked puts the close frame of a WebSocket behind the output if the
+// connection ends, once. The caller holds the slot's mu.
+func (t *Transport) byeLocked(s *slot, i uint32) {
+	if f := s.flags.Load(); f&flagClosing == 0 || f&(flagAbort|flagEnded) != 0 {
+		return
+	}
+	w := t.table.wire(i)
+	if w == nil || w.web == nil || w.web.bye || w.opening != nil {
 		return
 	}
 	w.web.bye = true

@@ -17,14 +17,16 @@ import (
 type wire struct {
 	opening *opening // guarded by the slot's mu; nil once the connection is open
 	proxied *proxied // what a proxy said of the client, or nil; set while opening, under the slot's mu
+	session *session // TLS, or nil; set while opening, under the slot's mu
 	web     *webSocket
 }
 
 // An opening is what a connection goes through before it is open.
 type opening struct {
 	stage stage
-	due   uint32 // tick by which the stage is over
-	head  []byte // owned by the reader: what came of a header whose rest did not
+	due   uint32     // tick by which the stage is over
+	head  []byte     // owned by the reader: what came of a header whose rest did not
+	shake *handshake // that of TLS, from its stage on
 }
 
 // A stage is the layer that a connection which opens is busy with.
@@ -78,7 +80,10 @@ func (t *Transport) advanceLocked(s *slot, i uint32, w *wire) (ready bool) {
 		case stageProxy:
 			limit, needed = l.ProxyTimeout, t.awaitsProxyLocked(s, i)
 		case stageTLS:
-			needed = l.TLS != nil
+			if needed = l.TLS != nil; needed {
+				o.shake = newHandshake(t, s, i)
+				w.session = o.shake.session
+			}
 		case stageWebSocket:
 			needed = l.WebSocket != nil
 		case stageAccepted, stageOpen:
@@ -109,8 +114,13 @@ func (t *Transport) passed(s *slot, i uint32, w *wire) {
 // how many messages went into the inbox. An error says why nothing more is to
 // be received, after these.
 func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err error) {
-	s.bytesIn.Add(uint64(len(data)))
 	w := in.t.table.wire(i)
+	if w == nil || w.session == nil {
+		in.moved = len(data)
+		s.bytesIn.Add(uint64(in.moved))
+	} else {
+		in.moved = 0 // what is in the records counts
+	}
 	if w == nil {
 		return in.feed(s, i, data)
 	}
@@ -122,7 +132,23 @@ func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err err
 		}
 		data, o.head = o.head[size:], nil
 	}
-	return in.deliver(s, i, w, data)
+	if w.session == nil {
+		return in.deliver(s, i, w, data)
+	}
+	if o := w.opening; o != nil && o.stage == stageTLS {
+		over, err := o.shake.feed(data)
+		if err != nil {
+			return 0, o.shake.failed(err)
+		}
+		if !over {
+			return 0, nil
+		}
+		data = nil // it is in the session
+		if in.t.passed(s, i, w); w.opening != nil && w.opening.stage == stageTLS {
+			return 0, nil // it is ending
+		}
+	}
+	return in.decrypt(s, i, w, data)
 }
 
 // deliver takes what is in clear text.
@@ -148,14 +174,64 @@ func (t *Transport) openingUntilLocked(s *slot, i uint32) (due uint32, opening b
 	if w == nil || w.opening == nil || s.has(flagClosing|flagEnded) {
 		return 0, false
 	}
-	return w.opening.due, true
+	due = w.opening.due
+	if h := w.opening.shake; h != nil && w.opening.stage == stageTLS {
+		due += h.extra(t.tick())
+	}
+	return due, true
+}
+
+// undecidedLocked reports whether what the connection has received may still
+// open it, although nothing more is received. The caller holds the slot's mu.
+func (t *Transport) undecidedLocked(i uint32) bool {
+	w := t.table.wire(i)
+	return w != nil && w.opening != nil && w.opening.stage == stageTLS && w.opening.shake.undecided()
+}
+
+// shakeLocked returns the handshake of TLS of a connection that is opening, or
+// nil. The caller holds the slot's mu.
+func (t *Transport) shakeLocked(i uint32) *handshake {
+	if w := t.table.wire(i); w != nil && w.opening != nil {
+		return w.opening.shake
+	}
+	return nil
+}
+
+// inputEnds tells the wire of a connection that the client has ended its input.
+// It is called by the reader, before flagEOF is set, and returns the handshake
+// that may still open the connection, or nil.
+func (t *Transport) inputEnds(i uint32) *handshake {
+	w := t.table.wire(i)
+	if w == nil || w.opening == nil || w.opening.stage != stageTLS || !w.opening.shake.inputEnds() {
+		return nil
+	}
+	return w.opening.shake
+}
+
+// stuffed returns the handshake that has to go on before more is read from the
+// connection, or nil.
+func (t *Transport) stuffed(i uint32) *handshake {
+	w := t.table.wire(i)
+	if w == nil || w.opening == nil || w.opening.stage != stageTLS || !w.opening.shake.full() {
+		return nil
+	}
+	return w.opening.shake
 }
 
 // owe puts the connection on its driver's list: its wire has something to write,
 // or has input that came before.
-func (t *Transport) owe(s *slot, i uint32, id idspace.ID) {
+func (t *Transport) owe(s *slot, i uint32, id idspace.ID) { t.oweWith(s, i, id, 0) }
+
+// oweReading is owe for a wire that has input.
+func (t *Transport) oweReading(s *slot, i uint32, id idspace.ID) { t.oweWith(s, i, id, flagUnread) }
+
+func (t *Transport) oweWith(s *slot, i uint32, id idspace.ID, f slotFlag) {
 	s.mu.Lock()
-	attend := s.id.Load() == uint64(id) && t.dirtyLocked(s)
+	attend := false
+	if s.id.Load() == uint64(id) && !s.has(flagEnded) {
+		s.flags.Or(f)
+		attend = t.dirtyLocked(s)
+	}
 	driver := s.driver
 	s.mu.Unlock()
 	if attend {

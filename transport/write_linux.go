@@ -46,3 +46,34 @@ func (l *loop) writeOnce(fd int32, out *output) (int, error) {
 	clear(l.iovecs)
 	return n, err
 }
+
+// writeSealed is write for a connection with TLS. Output may be nil; closing says
+// that nothing follows it.
+func (l *loop) writeSealed(s *slot, se *session, out *output, closing bool) (wrote int, broken bool) {
+	for written := 0; written < writeBudget; {
+		more, err := se.load(out, closing)
+		switch {
+		case !more && err == nil && out != nil && out.writing != nil: // messages may be empty
+			messages, _ := out.wrote(0)
+			l.traffic.out(messages, 0)
+			return wrote, false
+		case !more:
+			return wrote, err != nil
+		}
+		n, err := writeQuick(s.fd, se.sealing.rest())
+		switch err {
+		case nil:
+			messages, bytes := se.wrote(out, n)
+			l.traffic.out(messages, bytes)
+			wrote += bytes
+			written += n
+		case unix.EINTR:
+		case unix.EAGAIN:
+			s.flags.Or(flagBlocked)
+			return wrote, false
+		default:
+			return wrote, true
+		}
+	}
+	return wrote, false
+}

@@ -111,8 +111,10 @@ func connEnded(t *testing.T, s suite) {
 
 func connLate(t *testing.T, s suite) {
 	r := s.start(t)
-	for range 20 {
-		r.dial().reset()
+	for k := range uint64(20) {
+		c := r.dial()
+		r.await("an open", func() bool { return r.Stats().Accepted > k })
+		c.reset()
 	}
 	r.await("twenty ends", func() bool {
 		n := uint64(0)

@@ -9,12 +9,30 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"flamingo/transport"
 )
 
-// WebLines is what a client of the suite speaks to WebSocket listeners: it opens
-// a WebSocket, and then each line that is written is a message, and each message
-// is read as a line. A line that is not complete is a fragment.
-func WebLines(nc net.Conn) (net.Conn, error) {
+// WebSocketVariant is the variant whose clients speak WebSocket. configure is
+// applied last.
+func WebSocketVariant(configure func(*transport.Config)) Variant {
+	return Variant{
+		Configure: func(c *transport.Config) {
+			for i := range c.Listeners {
+				c.Listeners[i].WebSocket = &transport.WebSocket{Send: transport.KindBinary, MaxMessage: 16 << 20}
+			}
+			configure(c)
+		},
+		Client:      dialWebLines,
+		OwnMessages: true,
+		Without:     append([]string{"Framing"}, BareGroups...),
+	}
+}
+
+// dialWebLines is what a client of the suite speaks to WebSocket listeners: it
+// opens a WebSocket, and then each line that is written is a message, and each
+// message is read as a line. A line that is not complete is a fragment.
+func dialWebLines(nc net.Conn) (net.Conn, error) {
 	if _, err := io.WriteString(nc, upgradeRequest("/")); err != nil {
 		return nil, err
 	}
