@@ -84,6 +84,8 @@ const (
 	ReasonProtocol = node.ReasonProtocol
 	ReasonShutdown = node.ReasonShutdown
 	ReasonRemote   = node.ReasonRemote
+	ReasonTimeout  = node.ReasonTimeout
+	ReasonLifetime = node.ReasonLifetime
 )
 
 // Outcomes; told apart with errors.Is. Package node says what each means.

@@ -99,7 +99,12 @@ type Opts struct {
 	// 1 GiB.
 	OutputBytes int
 
-	// SlowClient says what happens at that bound.
+	// TotalOutputBytes bounds what all clients were sent and have not taken. Above
+	// it the one with the most of it is ended, reason slow, and so on. Zero means
+	// 1 GiB; at least 1 MiB.
+	TotalOutputBytes int64
+
+	// SlowClient says what happens at the bound of one client.
 	SlowClient SlowClient
 
 	// HalfClose is how long a client that has shut its sending side may wait
@@ -186,17 +191,18 @@ type Opts struct {
 // stand-in takes the place of what is faulty.
 func (o *Opts) transportConfig() (transport.Config, []error) {
 	cfg := transport.Config{
-		Loops:           o.Loops,
-		Portable:        o.Portable,
-		MaxConns:        o.MaxConns,
-		ActivityTimeout: o.ActivityTimeout,
-		QueueBytes:      o.QueueBytes,
-		OutputBytes:     o.OutputBytes,
-		Slow:            o.SlowClient,
-		HalfClose:       o.HalfClose,
-		CloseTimeout:    o.CloseTimeout,
-		Ignore:          o.Ignore,
-		Logger:          o.Logger,
+		Loops:            o.Loops,
+		Portable:         o.Portable,
+		MaxConns:         o.MaxConns,
+		ActivityTimeout:  o.ActivityTimeout,
+		QueueBytes:       o.QueueBytes,
+		OutputBytes:      o.OutputBytes,
+		TotalOutputBytes: o.TotalOutputBytes,
+		Slow:             o.SlowClient,
+		HalfClose:        o.HalfClose,
+		CloseTimeout:     o.CloseTimeout,
+		Ignore:           o.Ignore,
+		Logger:           o.Logger,
 	}
 	faults := o.contradictions()
 	if o.SlowClient > SlowFailSender {

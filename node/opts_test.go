@@ -79,6 +79,8 @@ func TestOpenRefusesEachBadOptionByNameValueAndRange(t *testing.T) {
 		{node.Opts{QueueBytes: 65535}, []string{"QueueBytes 65535", "65536"}},
 		{node.Opts{OutputBytes: -1}, []string{"OutputBytes -1", "1073741824"}},
 		{node.Opts{OutputBytes: over}, []string{"OutputBytes 1073741825", "1073741824"}},
+		{node.Opts{TotalOutputBytes: -1}, []string{"TotalOutputBytes -1", "1048576"}},
+		{node.Opts{TotalOutputBytes: 1<<20 - 1}, []string{"TotalOutputBytes 1048575", "1048576"}},
 		{node.Opts{SlowClient: 3}, []string{"SlowClient 3", "SlowFailSender"}},
 		{node.Opts{HalfClose: -1}, []string{"HalfClose -1ns", "1h"}},
 		{node.Opts{HalfClose: time.Hour + 1}, []string{"HalfClose 1h0m0.000000001s", "1h"}},

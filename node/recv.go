@@ -16,12 +16,14 @@ const (
 	ReasonSent     = transport.ReasonSent     // SendClose on this node
 	ReasonClient   = transport.ReasonClient   // the client closed its end
 	ReasonError    = transport.ReasonError    // the network failed, or the client reset the connection
-	ReasonIdle     = transport.ReasonIdle     // silent for Opts.ActivityTimeout
-	ReasonSlow     = transport.ReasonSlow     // the client let its output queue overflow
+	ReasonIdle     = transport.ReasonIdle     // silent for Opts.ActivityTimeout, or its listener's idle-timeout
+	ReasonSlow     = transport.ReasonSlow     // the client let its output queue overflow, or took none of it for too long
 	ReasonTooLarge = transport.ReasonTooLarge // the client sent a message over the limit
 	ReasonProtocol = transport.ReasonProtocol // the client broke the listener's framing
 	ReasonShutdown = transport.ReasonShutdown // this node closed
 	ReasonRemote   = transport.ReasonRemote   // SendClose on another node, or Disconnect
+	ReasonTimeout  = transport.ReasonTimeout  // the first message was not there in time
+	ReasonLifetime = transport.ReasonLifetime // the connection reached its listener's max-lifetime
 )
 
 // RecvOpen waits for the next connection that this node has accepted. The

@@ -16,6 +16,32 @@ const (
 	tellAfter = time.Second
 )
 
+// errTooFast: connections come faster than the listener's AcceptRate.
+var errTooFast = errors.New("accept rate reached")
+
+// accepted takes the token of a connection.
+func (b *boundListener) accepted(t *Transport) {
+	if b.AcceptRate > 0 {
+		b.rate.take(time.Since(t.start), 1, b.AcceptRate)
+	}
+}
+
+// tooFast returns how long accepting is to stop for the listener's rate; 0: not
+// at all. The first time it says so in the log.
+func (b *boundListener) tooFast(t *Transport) time.Duration {
+	wait := b.rate.wait(time.Since(t.start), b.AcceptRate)
+	if wait == 0 {
+		return 0
+	}
+	t.totals.acceptSlowed.Add(1)
+	if !b.slowed {
+		b.slowed = true
+		t.cfg.Logger.Info("accepting at the rate of the listener: more connections wait; this is not said again",
+			"listener", b.String(), "accept_rate", b.AcceptRate)
+	}
+	return wait
+}
+
 // tellPaused says in the log why accepting stands still, and what helps.
 func (t *Transport) tellPaused(b *boundListener, cause error) {
 	full := errors.Is(cause, errFull) && t.table.full()

@@ -32,6 +32,10 @@ func (a *acceptor) accept(l *loop) {
 		if a.since != 0 || a.closed {
 			return
 		}
+		if d := a.tooFast(l.t); d > 0 {
+			a.slow(l, d)
+			return
+		}
 		i, ok := uint32(0), false
 		if !a.full() {
 			i, ok = l.t.table.take()
@@ -74,6 +78,7 @@ func (a *acceptor) admit(l *loop, i uint32, fd int32) {
 	if a.Network == "unix" { // which inherits nothing
 		setBuffers(int(fd), &a.Listener)
 	}
+	a.accepted(l.t)
 	a.flows(l)
 	to.attend(i)
 }
@@ -89,10 +94,22 @@ func (a *acceptor) pause(l *loop, d time.Duration, cause error) {
 		a.first = l.now
 	}
 	l.t.totals.acceptPauses.Add(1)
+	a.unplug(l)
+	a.paused.Store(true)
+}
+
+// slow stops accepting for d, since the rate is reached: no fault, of which the
+// log tells once.
+func (a *acceptor) slow(l *loop, d time.Duration) {
+	a.since, a.retry, a.cause = l.now, l.after(d), errTooFast
+	a.unplug(l)
+}
+
+// unplug takes the listener out of epoll.
+func (a *acceptor) unplug(l *loop) {
 	if err := l.poll.remove(a.fd); err != nil {
 		l.t.cfg.Logger.Error("listener not paused", "listener", a.String(), "err", err)
 	}
-	a.paused.Store(true)
 }
 
 // mayResume reports whether the cause of the pause may be over.
@@ -127,11 +144,11 @@ func (l *loop) resumeAccepting() {
 		switch {
 		case a.closed || a.since == 0:
 		case a.mayResume(l):
-			if a.retry != 0 && !a.told && l.now > a.first+ticks(tellAfter) {
+			if a.retry != 0 && !a.told && a.cause != errTooFast && l.now > a.first+ticks(tellAfter) {
 				a.tell(l)
 			}
 			a.resume(l)
-		case !a.told && l.now > a.first+ticks(tellAfter):
+		case !a.told && a.cause != errTooFast && l.now > a.first+ticks(tellAfter):
 			a.tell(l)
 		}
 	}
@@ -145,7 +162,10 @@ func (a *acceptor) resume(l *loop) {
 		l.t.cfg.Logger.Error("listener not resumed", "listener", a.String(), "err", err)
 		return
 	}
-	a.since, a.retry, a.went = 0, 0, l.now
+	if a.cause != errTooFast {
+		a.went = l.now
+	}
+	a.since, a.retry = 0, 0
 	a.paused.Store(false)
 }
 

@@ -56,6 +56,7 @@ const (
 const (
 	DefaultQueueBytes   = 16 << 20 // about 220,000 messages of 28 bytes
 	DefaultOutputBytes  = 1 << 20  // what a slow client may fall behind
+	DefaultTotalOutput  = 1 << 30  // a thousand of those
 	DefaultHalfClose    = 100 * time.Millisecond
 	DefaultCloseTimeout = 5 * time.Second
 
@@ -113,6 +114,13 @@ type Config struct {
 	// DefaultOutputBytes; else 1 to 1 GiB.
 	OutputBytes int
 
+	// TotalOutputBytes bounds what all connections were sent and have not taken,
+	// counted in whole KiB of each. Above it the connection with the most of it
+	// ends, reason slow, and so on until the rest is within the bound; of two
+	// with as much the older one is first. Zero means DefaultTotalOutput; else at
+	// least 1 MiB.
+	TotalOutputBytes int64
+
 	// Slow says what a send does when OutputBytes is reached.
 	Slow SlowPolicy
 
@@ -163,6 +171,9 @@ func (c *Config) validate() error {
 	if c.OutputBytes < 0 || c.OutputBytes > 1<<30 {
 		bad("OutputBytes", c.OutputBytes, "0 to 1073741824")
 	}
+	if c.TotalOutputBytes != 0 && c.TotalOutputBytes < 1<<20 {
+		bad("TotalOutputBytes", c.TotalOutputBytes, "0 or at least 1048576")
+	}
 	if int(c.Slow) >= len(slowPolicyNames) {
 		bad("Slow", c.Slow, "close, drop-newest, fail-sender")
 	}
@@ -191,6 +202,9 @@ func (c Config) withDefaults() Config {
 	if c.OutputBytes == 0 {
 		c.OutputBytes = DefaultOutputBytes
 	}
+	if c.TotalOutputBytes == 0 {
+		c.TotalOutputBytes = DefaultTotalOutput
+	}
 	if c.HalfClose == 0 {
 		c.HalfClose = DefaultHalfClose
 	}
@@ -208,6 +222,9 @@ func (c Config) withDefaults() Config {
 	c.Listeners = append([]Listener(nil), c.Listeners...)
 	for i := range c.Listeners {
 		c.Listeners[i] = c.Listeners[i].withDefaults()
+		if c.Listeners[i].IdleTimeout == 0 {
+			c.Listeners[i].IdleTimeout = c.ActivityTimeout
+		}
 	}
 	return c
 }

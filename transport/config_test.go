@@ -98,6 +98,14 @@ func TestParseListenerReadsAddressAndOptions(t *testing.T) {
 		"tcp://:1?keep-alive=-1s&user-timeout=5s&read-buffer=1&write-buffer=2": {
 			Network: "tcp", Address: ":1", KeepAlive: -time.Second, UserTimeout: 5 * time.Second, ReadBuffer: 1, WriteBuffer: 2,
 		},
+		"tcp://:1?max-conns-per-address=1&accept-rate=2&first-message-timeout=3s&idle-timeout=-4s&write-timeout=5s" +
+			"&max-lifetime=6s&lifetime-spread=6s&messages-per-second=8&bytes-per-second=9": {
+			Network: "tcp", Address: ":1", Limits: transport.Limits{
+				MaxConnsPerAddress: 1, AcceptRate: 2, FirstMessageTimeout: 3 * time.Second, IdleTimeout: -4 * time.Second,
+				WriteTimeout: 5 * time.Second, MaxLifetime: 6 * time.Second, LifetimeSpread: 6 * time.Second,
+				MessagesPerSecond: 8, BytesPerSecond: 9,
+			},
+		},
 	} {
 		got, err := transport.ParseListener(text, fallback)
 		if err != nil {
@@ -145,7 +153,17 @@ func TestParseListenerNamesEveryFault(t *testing.T) {
 		"tcp://:1?framing=morse":                            {"morse", "line"},
 		"tcp://:1?framing=line&max-message=0x&max-conns=-1": {"max-message", "max-conns -1"},
 		"unix:///x?reuse-port=true":                         {"reuse-port"},
-		"tcp://:1?keep-alive=%zz":                           {"tcp://:1"},
+		"tcp://:1?max-conns-per-address=-1&accept-rate=1000001&messages-per-second=-1&bytes-per-second=1073741825": {
+			"max-conns-per-address -1: allowed is 0 (no bound) to 16777216", "accept-rate 1000001: allowed is 0 (no bound) to 1000000",
+			"messages-per-second -1", "bytes-per-second 1073741825: allowed is 0 (no bound) to 1073741824",
+		},
+		"tcp://:1?first-message-timeout=-1s&idle-timeout=1us&write-timeout=10001h&max-lifetime=999us&lifetime-spread=-1s": {
+			"first-message-timeout -1s: allowed is 0 (never) or 1ms to 10000h", "idle-timeout 1µs", "write-timeout 10001h",
+			"max-lifetime 999µs", "lifetime-spread -1s: allowed is 0 to max-lifetime",
+		},
+		"tcp://:1?lifetime-spread=1s":                 {"lifetime-spread 1s: allowed is given beside max-lifetime alone"},
+		"tcp://:1?lifetime-spread=2s&max-lifetime=1s": {"lifetime-spread 2s", "which is 1s"},
+		"tcp://:1?keep-alive=%zz":                     {"tcp://:1"},
 	} {
 		l, err := transport.ParseListener(text, lineCodec(t))
 		if err == nil {

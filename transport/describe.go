@@ -95,6 +95,10 @@ type Stats struct {
 	Rejected     uint64            // sockets accepted and closed for want of a slot or an id
 	AcceptErrors uint64
 	AcceptPauses uint64 // times a listener stood still
+	AcceptSlowed uint64 // times it did for AcceptRate
+
+	AddressRefused uint64 // connections refused for MaxConnsPerAddress
+	Throttled      uint64 // times a connection was not read for its rates
 
 	MessagesIn, BytesIn   uint64 // received
 	MessagesOut, BytesOut uint64 // written to sockets
@@ -103,6 +107,8 @@ type Stats struct {
 	QueuedBytes    int64  // received and not yet done with, overhead included
 	OpensWaiting   int    // not yet taken by RecvOpen
 	ClosesWaiting  int    // not yet taken by RecvClose
+	PendingBytes   int64  // accepted and not yet written, in whole KiB of each connection
+	Shed           uint64 // connections ended for TotalOutputBytes
 	Dropped        uint64 // messages dropped by SlowDropNewest
 	Refused        uint64 // messages refused by SlowFailSender
 	Undelivered    uint64 // messages accepted and not delivered
@@ -124,10 +130,15 @@ func (t *Transport) Stats() Stats {
 		Rejected:       t.totals.rejected.Load(),
 		AcceptErrors:   t.totals.acceptErrors.Load(),
 		AcceptPauses:   t.totals.acceptPauses.Load(),
+		AcceptSlowed:   t.totals.acceptSlowed.Load(),
+		AddressRefused: t.totals.addressRefused.Load(),
+		Throttled:      t.totals.throttled.Load(),
 		QueuedMessages: t.inbox.len(),
 		QueuedBytes:    t.inbox.cost.Load(),
 		OpensWaiting:   t.opens.len(),
 		ClosesWaiting:  t.closes.len(),
+		PendingBytes:   t.shedder.pending.Load() << outputUnit,
+		Shed:           t.totals.shed.Load(),
 		Dropped:        t.totals.dropped.Load(),
 		Refused:        t.totals.refused.Load(),
 		Partials:       t.totals.partials.Load(),
@@ -154,6 +165,7 @@ func (t *Transport) Stats() Stats {
 // totals counts what is rare enough to be counted in one place.
 type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
+	acceptSlowed, addressRefused, throttled, shed  atomic.Uint64
 	dropped, refused, partials, pongsDropped       atomic.Uint64
 	certificateFaults                              atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts

@@ -39,10 +39,18 @@
 // locks, none of which is held across a system call that can wait:
 //
 //	slot.mu                      state, output and socket of one connection
+//	shedder.mu                   who ends connections for their output; only tried
 //	table.mu, inbox.mu, chain.mu,
-//	losses.mu, loop.mu           leaves: nothing is locked under them
+//	losses.mu, loop.mu,
+//	addressBook.mu               leaves: nothing is locked under them
 //
 // Under slot.mu only the codec, the source of ids, and the system calls for
-// addresses and options of the socket are called. A driver alone reads, writes and closes a socket; others set its
-// options under slot.mu, which the driver takes to give the socket up.
+// addresses and options of the socket are called. A driver alone reads, writes
+// and closes a socket; others set its options under slot.mu, which the driver
+// takes to give the socket up.
+//
+// # Time
+//
+// A connection has one place on its driver's wheel, whatever it has deadlines
+// for: deadline.go says which comes next, and what becomes of it.
 package transport

@@ -207,3 +207,20 @@ func ProxyHeaderSize(data []byte) (int, error) { return proxyHeaderSize(data) }
 
 // LooksProxied reports whether data may become the beginning of one.
 func LooksProxied(data []byte) bool { return looksProxied(data) }
+
+// Held counts what the transport holds of connections: slots, wires, and
+// addresses at its listeners.
+func (t *Transport) Held() (slots, wires, addresses int) {
+	for i := range t.table.slots() {
+		s := t.table.at(i)
+		s.mu.Lock()
+		if t.table.wire(i) != nil {
+			wires++
+		}
+		s.mu.Unlock()
+	}
+	for _, b := range t.bound {
+		addresses += b.addresses.len()
+	}
+	return int(t.table.live.Load()), wires, addresses
+}

@@ -34,7 +34,7 @@ type handshake struct {
 
 	// Guarded by session.mu.
 	id        idspace.ID // of the connection, once it has sent something
-	phase     phase
+	phase     shakePhase
 	records   recordScan
 	stuffed   bool // the reader has stopped
 	abandoned bool // the connection has ended
@@ -48,11 +48,11 @@ type handshake struct {
 	waited atomic.Uint32 // ticks that it has waited for turns before; written under handshakes.mu
 }
 
-// A phase is how far a handshake is.
-type phase uint8
+// A shakePhase is how far a handshake is.
+type shakePhase uint8
 
 const (
-	shakeFresh   phase = iota // the client's first record has not come
+	shakeFresh   shakePhase = iota // the client's first record has not come
 	shakeRuns                 // computing, or waiting for a turn
 	shakeWaits                // waiting for the client
 	shakeOver                 // the reader is to take the outcome

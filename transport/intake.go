@@ -16,6 +16,7 @@ const batchSize = 512
 // A partial is the beginning of a message whose rest has not arrived.
 type partial struct {
 	data []byte
+	held bool // there may be whole messages in it, which wait for tokens of the connection's rates
 }
 
 // An intake turns what was read from sockets into messages in the inbox. It is
@@ -37,13 +38,17 @@ func (in *intake) feed(s *slot, i uint32, data []byte) (messages int, err error)
 	b := in.t.table.buffers(i)
 	searched := 0
 	if b.in != nil {
-		searched = len(b.in.data)
+		if b.in.held {
+			s.flags.And(^flagHeld)
+		} else {
+			searched = len(b.in.data)
+		}
 		b.in.data = append(b.in.data, data...)
 		data = b.in.data
 	}
 	codec := in.t.bound[s.listener].Codec
-	used := 0
-	for used < len(data) {
+	used, left := 0, in.t.quota(s, i)
+	for used < len(data) && left.messages > 0 && left.bytes > 0 {
 		var msg []byte
 		var size int
 		if msg, size, err = codec.Decode(data[used:], searched); size == 0 || err != nil {
@@ -53,10 +58,31 @@ func (in *intake) feed(s *slot, i uint32, data []byte) (messages int, err error)
 		used += size
 		in.add(s, i, msg)
 		messages++
+		left.messages--
+		left.bytes -= len(msg)
 	}
 	in.flush(s, i)
 	b.keep(data[used:])
+	if b.in != nil {
+		b.in.held = false
+		if left.messages <= 0 || left.bytes <= 0 {
+			in.holdBack(s, i)
+		}
+	}
 	return messages, err
+}
+
+// hold keeps data until the rates of the listener allow for more.
+func (in *intake) hold(s *slot, i uint32, data []byte) {
+	in.t.table.buffers(i).keep(data)
+	in.holdBack(s, i)
+}
+
+// holdBack has what the connection keeps wait for its rates.
+func (in *intake) holdBack(s *slot, i uint32) {
+	in.t.table.buffers(i).in.held = true
+	s.flags.Or(flagHeld)
+	in.t.charge(s, i, 0, 0, true)
 }
 
 // keep holds rest, the beginning of a message, until more of it arrives. A
@@ -104,6 +130,7 @@ func (in *intake) flush(s *slot, i uint32) {
 	if !in.t.inbox.put(in.batch) {
 		s.queued.Add(int32(-n))
 	}
+	in.t.charge(s, i, n, in.bytes, false)
 	clear(in.messages)
 	clear(in.batch)
 	in.messages, in.batch, in.bytes = in.messages[:0], in.batch[:0], 0

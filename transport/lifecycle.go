@@ -39,7 +39,7 @@ func (t *Transport) occupy(i uint32, listener, driver int, fd int32) error {
 	for {
 		id, err := t.cfg.IDs.Next()
 		if err != nil {
-			t.table.setWireLocked(i, nil)
+			t.leaveLocked(s, i)
 			s.clearLocked()
 			s.mu.Unlock()
 			t.put(i)
@@ -111,7 +111,7 @@ func (t *Transport) reviewLocked(s *slot, i uint32) verdict {
 		return verdictStay
 	}
 	if f&flagClosing == 0 {
-		if f&flagEOF == 0 || s.queued.Load() > 0 || f&flagOpening != 0 && t.undecidedLocked(i) {
+		if f&flagEOF == 0 || s.queued.Load() > 0 || f&flagHeld != 0 || f&flagOpening != 0 && t.undecidedLocked(i) {
 			return verdictStay
 		}
 		if !answeredLocked(s) {
@@ -147,7 +147,8 @@ func (t *Transport) end(s *slot, i uint32) {
 		var messages int
 		lost, messages = out.dropLocked()
 		t.totals.messagesOut.Add(uint64(messages))
-		b.out, s.outBytes = nil, 0
+		b.out = nil
+		t.accountLocked(s, -int(s.outBytes))
 		outputs.Put(out)
 	}
 	if w := t.table.wire(i); b.in != nil || w != nil && w.web != nil && w.web.state.Buffered() > 0 {
@@ -159,7 +160,7 @@ func (t *Transport) end(s *slot, i uint32) {
 	}
 	s.flags.Or(flagEnded)
 	shake := t.shakeLocked(i)
-	t.table.setWireLocked(i, nil)
+	t.table.setWireLocked(i, t.table.wire(i).remains())
 	id, why := idspace.ID(s.id.Load()), s.reason
 	count := &t.totals.closed[why]
 	if s.has(flagOpening) {

@@ -21,9 +21,13 @@ type boundListener struct {
 	addr   net.Addr
 	conns  atomic.Int32
 	paused atomic.Bool // accepting stands still until there is room
-	web    *webServer  // nil without WebSocket
 
+	web          *webServer    // nil without WebSocket
 	certificates *certificates // nil without TLS
+
+	addresses addressBook
+	rate      bucket // of AcceptRate; owned by who accepts
+	slowed    bool   // the log says that it came to that; the same
 }
 
 // String names it by the address that clients connect to, with the port that the
@@ -44,6 +48,9 @@ func (b *boundListener) removeSocketFile() {
 // wait in the kernel's queue until Run. On an error, which names the listener,
 // nothing is open.
 func (t *Transport) Listen(ctx context.Context) error {
+	if t.sockets {
+		t.tellScarceFiles()
+	}
 	var open []net.Listener
 	for i := range t.cfg.Listeners {
 		certificates, err := t.openCertificates(&t.cfg.Listeners[i])
@@ -59,6 +66,7 @@ func (t *Transport) Listen(ctx context.Context) error {
 		}
 		open = append(open, ln)
 		b := &boundListener{Listener: t.cfg.Listeners[i], index: i, addr: ln.Addr(), certificates: certificates}
+		b.rate.fill(time.Since(t.start))
 		if certificates != nil {
 			certificates.listener = b.String()
 		}

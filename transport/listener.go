@@ -75,6 +75,8 @@ type Listener struct {
 	// means DefaultHandshakeTimeout; at most 1 h.
 	HandshakeTimeout time.Duration
 
+	Limits
+
 	// ReadBuffer and WriteBuffer are the kernel's buffer sizes in bytes.
 	// Zero means the system's default.
 	ReadBuffer, WriteBuffer int
@@ -190,6 +192,7 @@ func (l *Listener) validate() error {
 	if l.ProxyTimeout < 0 || l.ProxyTimeout > time.Hour {
 		bad("proxy-timeout", l.ProxyTimeout, "0 to 1h")
 	}
+	l.Limits.validate(bad)
 	if l.Network == "unix" && (l.ReusePort || l.UserTimeout != 0) {
 		bad("reuse-port and user-timeout", l.Network, "tcp")
 	}
@@ -283,6 +286,7 @@ func ParseListener(text string, fallback framing.Codec) (Listener, error) {
 		l.WebSocket = o.webSocket(u.EscapedPath())
 	}
 	o.readTLS(l.TLS)
+	l.Limits = o.limits()
 	faults = append(faults, o.faults...)
 
 	if l.WebSocket != nil {
@@ -315,9 +319,9 @@ func codecOf(query url.Values, fallback framing.Codec) (framing.Codec, error) {
 // options returns the names of the options that a listener of its scheme has.
 func (l *Listener) options() []string {
 	if l.WebSocket != nil {
-		return slices.Concat(listenerOptions, webSocketOptions)
+		return slices.Concat(listenerOptions, limitOptions, webSocketOptions)
 	}
-	return slices.Concat(listenerOptions, []string{"framing"}, framing.Options())
+	return slices.Concat(listenerOptions, limitOptions, []string{"framing"}, framing.Options())
 }
 
 func checkOptionNames(query url.Values, allowed []string) error {

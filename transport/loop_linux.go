@@ -114,6 +114,7 @@ func (l *loop) turn() {
 	l.poll.ready = 0
 	l.readOn()
 	l.attendAll()
+	l.t.shed()
 	l.advance()
 	l.resumeAccepting()
 	l.checkShutdown()
@@ -257,9 +258,9 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	case f&holdReady != 0:
 		l.later(s, i, ending)
 		return
-	case f&flagClosing != 0 || f&(flagEOF|flagUnread) == flagEOF:
+	case f&flagClosing != 0, f&flagEOF != 0 && f&(flagHeld|flagUnread) == 0:
 		return
-	case f&flagOpening != 0 && f&flagUnread == 0 && l.t.stuffed(i) != nil:
+	case f&flagThrottled != 0, f&flagOpening != 0 && f&flagUnread == 0 && l.t.stuffed(i) != nil:
 		if ending {
 			s.flags.Or(flagReadEnd)
 		}
@@ -271,15 +272,19 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 	case f&flagPaused != 0:
 		s.flags.And(^flagPaused)
 	}
-	if s.has(flagUnread) {
+	if s.has(flagUnread | flagHeld) {
 		s.flags.And(^flagUnread)
 		if !l.receive(s, i, nil) {
 			return
 		}
-		if s.has(flagEOF) {
-			l.tend(s, i)
+		if s.has(flagThrottled) {
+			l.later(s, i, ending)
 			return
 		}
+	}
+	if s.has(flagEOF) { // and what was held is taken
+		l.tend(s, i)
+		return
 	}
 	buf := l.buf
 	if s.has(flagOpening) {
@@ -312,7 +317,7 @@ func (l *loop) receive(s *slot, i uint32, data []byte) bool {
 	l.delivered = l.delivered || messages > 0
 	switch {
 	case err == nil:
-		if opening {
+		if opening || s.has(flagThrottled) {
 			l.watch(s, i)
 		}
 		return true
@@ -369,6 +374,9 @@ func (l *loop) attendAll() {
 // and the number of its descriptor mean another one.
 func (l *loop) register(s *slot, i uint32) {
 	s.flags.And(^flagNew)
+	if s.has(flagClosing) {
+		return // refused
+	}
 	l.watch(s, i) // not at its first event: one that is blocked before has none
 	why := ReasonShutdown
 	if err := l.poll.add(s.fd, s.id.Load()); err != nil {
@@ -382,18 +390,24 @@ func (l *loop) register(s *slot, i uint32) {
 	s.mu.Unlock()
 }
 
-// watch sets the deadline of a connection that lives.
+// watch sets the next deadline of a connection that lives, or that of the phase
+// which begins.
 func (l *loop) watch(s *slot, i uint32) {
 	s.mu.Lock()
-	due, opening := l.t.openingUntilLocked(s, i)
+	d := l.t.deadlineLocked(s, i, l.now)
 	s.mu.Unlock()
-	switch {
-	case opening:
-		l.wheel.set(i, due)
-	case l.t.cfg.ActivityTimeout > 0:
-		l.wheel.set(i, s.lastActive.Load()+ticks(l.t.cfg.ActivityTimeout)+1)
-	default:
+	if d.tick == 0 {
 		l.wheel.clear(i)
+		return
+	}
+	l.wheel.set(i, d.tick)
+}
+
+// enter begins a phase that has a time of its own, once.
+func (l *loop) enter(s *slot, i uint32, f slotFlag) {
+	if !s.has(f) {
+		s.flags.Or(f)
+		l.watch(s, i)
 	}
 }
 
@@ -421,7 +435,7 @@ func (l *loop) tend(s *slot, i uint32) {
 	if broken && !l.t.condemnLocked(s, ReasonError) {
 		s.flags.Or(flagAbort)
 	}
-	s.outBytes -= int32(wrote)
+	l.t.accountLocked(s, -wrote)
 	var written *ticket
 	if out != nil {
 		written = out.takeSettled()
@@ -430,6 +444,7 @@ func (l *loop) tend(s *slot, i uint32) {
 		b.out = nil
 		outputs.Put(out)
 	}
+	stalled := l.t.stallLocked(s, i, b.out != nil, wrote)
 	v := l.t.reviewLocked(s, i)
 	again := false
 	switch {
@@ -446,6 +461,9 @@ func (l *loop) tend(s *slot, i uint32) {
 		l.mu.Lock()
 		l.dirty = append(l.dirty, i)
 		l.mu.Unlock()
+	}
+	if stalled && v == verdictStay {
+		l.watch(s, i)
 	}
 	l.obey(s, i, v)
 	if s.has(flagUnread) && s.has(holdSocket) {
@@ -467,15 +485,9 @@ func (l *loop) obey(s *slot, i uint32, v verdict) {
 	switch v {
 	case verdictStay:
 	case verdictHalfClose:
-		if !s.has(flagHalfClose) {
-			s.flags.Or(flagHalfClose)
-			l.wheel.set(i, l.after(l.t.cfg.HalfClose))
-		}
+		l.enter(s, i, flagHalfClose)
 	case verdictFlush:
-		if !s.has(flagFlushing) {
-			s.flags.Or(flagFlushing)
-			l.wheel.set(i, l.after(l.t.cfg.CloseTimeout))
-		}
+		l.enter(s, i, flagFlushing)
 	case verdictFinish:
 		l.finish(s, i)
 	}
@@ -494,7 +506,7 @@ func (l *loop) finish(s *slot, i uint32) {
 		return
 	}
 	s.tally = 0
-	l.wheel.set(i, l.after(min(lingerTime, l.t.cfg.CloseTimeout)))
+	l.watch(s, i)
 	l.discard(s, i)
 }
 
@@ -506,6 +518,7 @@ func (l *loop) release(s *slot, i uint32) {
 	s.mu.Lock()
 	l.doomed = append(l.doomed, s.fd)
 	s.fd = -1
+	l.t.leaveLocked(s, i)
 	s.mu.Unlock()
 	l.conns.Add(-1)
 	listener.conns.Add(-1)
@@ -518,45 +531,21 @@ func (l *loop) release(s *slot, i uint32) {
 // expire meets the deadline of a connection.
 func (l *loop) expire(i uint32) {
 	s := l.t.table.at(i)
-	switch f := s.flags.Load(); {
-	case f&flagLinger != 0:
-		l.release(s, i)
-	case f&flagClosing != 0:
-		s.flags.Or(flagAbort)
-		l.tend(s, i)
-	case f&flagEOF != 0 && f&flagHalfClose != 0 && s.queued.Load() == 0:
-		l.condemn(s, i, ReasonClient)
-	case f&flagOpening != 0:
-		l.expireOpening(s, i)
-	case l.t.cfg.ActivityTimeout > 0:
-		l.idle(s, i)
-	}
-}
-
-// expireOpening ends a connection whose wire was not ready in time.
-func (l *loop) expireOpening(s *slot, i uint32) {
 	s.mu.Lock()
-	due, opening := l.t.openingUntilLocked(s, i)
+	then := l.t.expireLocked(s, i, l.now, phaseOf(s.flags.Load()))
 	s.mu.Unlock()
-	if opening && due > l.now { // its layer was given more time
-		l.wheel.set(i, due)
-		return
+	switch then {
+	case nextNone:
+	case nextRead:
+		l.later(s, i, false)
+		l.watch(s, i)
+	case nextWatch:
+		l.watch(s, i)
+	case nextReview:
+		l.tend(s, i)
+	case nextRelease:
+		l.release(s, i)
 	}
-	l.condemn(s, i, ReasonTimeout)
-}
-
-// idle ends a connection that was silent for ActivityTimeout.
-func (l *loop) idle(s *slot, i uint32) {
-	if s.has(flagTouched | flagPaused) {
-		s.flags.And(^flagTouched)
-		s.lastActive.Store(l.now)
-	}
-	due := s.lastActive.Load() + ticks(l.t.cfg.ActivityTimeout) + 1
-	if due > l.now {
-		l.wheel.set(i, due)
-		return
-	}
-	l.condemn(s, i, ReasonIdle)
 }
 
 // checkShutdown ends every connection of the loop once the transport closes.

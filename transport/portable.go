@@ -117,6 +117,7 @@ func (d *portable) attend(i uint32) {
 	if c != nil {
 		c.obey(now)
 	}
+	d.t.shed()
 }
 
 func (d *portable) wake() {

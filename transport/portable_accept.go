@@ -22,7 +22,7 @@ type portableAcceptor struct {
 
 // run accepts until the driver stops.
 func (a *portableAcceptor) run() {
-	for a.awaitRoom() {
+	for a.awaitRoom() && a.awaitRate() {
 		nc, err := a.ln.Accept()
 		if err == nil {
 			err = a.admit(nc)
@@ -77,6 +77,7 @@ func (a *portableAcceptor) admit(nc net.Conn) error {
 		return err
 	}
 	a.d.serving.Go(c.run)
+	a.accepted(t)
 	a.goOn()
 	return nil
 }
@@ -108,6 +109,21 @@ func (a *portableAcceptor) awaitRoom() bool {
 			return false
 		}
 	}
+}
+
+// awaitRate waits until the rate of the listener allows one more connection. It
+// reports false when accepting is over.
+func (a *portableAcceptor) awaitRate() bool {
+	for d := a.tooFast(a.d.t); d > 0; d = a.tooFast(a.d.t) {
+		token := time.NewTimer(d)
+		select {
+		case <-token.C:
+		case <-a.d.stop:
+			token.Stop()
+			return false
+		}
+	}
+	return true
 }
 
 // rest stops accepting for retryAfter. It reports false when accepting is over.

@@ -5,17 +5,6 @@ import (
 	"time"
 )
 
-// awaits is what a connection has a deadline for. It only ever grows, so that
-// of two reviews that set a deadline the later one prevails.
-type awaits uint8
-
-const (
-	awaitsActivity awaits = iota // its wire, for the time of a layer; then a byte or a send, for ActivityTimeout
-	awaitsAnswer                 // an answer to the client that ended its input, for HalfClose
-	awaitsFlush                  // the writing of the last output, for CloseTimeout
-	awaitsNothing                // it has ended
-)
-
 // A clock meets the deadlines of the portable driver's connections.
 type clock struct {
 	d     *portable
@@ -30,7 +19,7 @@ type clock struct {
 // An expired is a deadline that has come.
 type expired struct {
 	c  *portableConn
-	of awaits
+	in phase // that of the deadline
 }
 
 func newClock(d *portable) *clock {
@@ -51,7 +40,7 @@ func (k *clock) run(stop <-chan struct{}) {
 			return
 		}
 		for _, e := range k.advance() {
-			k.expire(e.c, e.of)
+			k.expire(e.c, e.in)
 		}
 	}
 }
@@ -65,7 +54,7 @@ func (k *clock) advance() []expired {
 	k.armed = 0
 	k.wheel.advance(k.d.t.tick(), func(i uint32) {
 		c := k.d.conns.at(i) // a connection leaves the wheel before it leaves conns
-		k.expired = append(k.expired, expired{c, c.awaits})
+		k.expired = append(k.expired, expired{c, c.phase})
 	})
 	k.armLocked()
 	return k.expired
@@ -81,47 +70,44 @@ func (k *clock) armLocked() {
 	k.timer.Reset(time.Until(k.d.t.start.Add(time.Duration(tick-1) * wheelTick)))
 }
 
-// watch makes c end when its wire is not ready in time, and then when it is
-// silent for ActivityTimeout, unless it has a deadline for something else. The
+// watch tells the clock of a deadline of c that may be earlier than before. The
 // caller holds no lock.
 func (k *clock) watch(c *portableConn) {
 	c.s.mu.Lock()
-	due, opening := k.d.t.openingUntilLocked(c.s, c.i)
+	d := deadline{}
+	if !c.gone && phaseOf(c.s.flags.Load()) == phaseLife {
+		d = k.d.t.deadlineLocked(c.s, c.i, k.d.t.tick())
+	}
 	c.s.mu.Unlock()
-	if !opening {
-		if k.d.t.cfg.ActivityTimeout == 0 {
-			return
-		}
-		due = k.silentAt(c)
+	if d.tick == 0 {
+		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.awaits == awaitsActivity {
-		k.wheel.set(c.i, due)
+	// Of two who watch at a time the later one may have looked earlier.
+	if due := c.s.due; c.phase == phaseLife && (due == 0 || d.tick < due) {
+		k.wheel.set(c.i, d.tick)
 		k.armLocked()
 	}
 }
 
-// silentAt is the tick at which c will have been silent for ActivityTimeout.
-func (k *clock) silentAt(c *portableConn) uint32 {
-	return c.s.lastActive.Load() + ticks(k.d.t.cfg.ActivityTimeout) + 1
-}
-
-// limit gives c the time for what it awaits from now on: never less, at most a
+// enter gives c the time that the phase has which begins: never less, at most a
 // tick more. The caller holds no lock.
-func (k *clock) limit(c *portableConn, a awaits) {
-	if a == awaitsActivity {
+func (k *clock) enter(c *portableConn, p phase) {
+	if p == phaseLife {
 		return
 	}
-	d := k.d.t.cfg.CloseTimeout
-	if a == awaitsAnswer {
-		d = k.d.t.cfg.HalfClose
+	c.s.mu.Lock()
+	d := deadline{}
+	if !c.gone && phaseOf(c.s.flags.Load()) == p {
+		d = k.d.t.deadlineLocked(c.s, c.i, k.d.t.tick())
 	}
+	c.s.mu.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.awaits < a {
-		c.awaits = a
-		k.wheel.set(c.i, k.d.t.tick()+ticks(d)+1)
+	if d.tick != 0 && c.phase < p {
+		c.phase = p
+		k.wheel.set(c.i, d.tick)
 		k.armLocked()
 	}
 }
@@ -130,45 +116,23 @@ func (k *clock) limit(c *portableConn, a awaits) {
 func (k *clock) forget(c *portableConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	c.awaits = awaitsNothing
+	c.phase = phaseOver
 	k.wheel.clear(c.i)
 }
 
-// expire does what the deadline of c was for.
-func (k *clock) expire(c *portableConn, of awaits) {
-	switch of {
-	case awaitsActivity:
-		k.idle(c)
-	case awaitsAnswer:
-		c.condemn(ReasonClient)
-	case awaitsFlush:
-		c.change(func() { c.s.flags.Or(flagAbort) })
-	case awaitsNothing:
+// expire does what a deadline of c was for, which had it in phase p.
+func (k *clock) expire(c *portableConn, p phase) {
+	then := nextNone
+	c.change(func() { then = k.d.t.expireLocked(c.s, c.i, k.d.t.tick(), p) })
+	switch then {
+	case nextRead:
+		select {
+		case c.resume <- struct{}{}:
+		default:
+		}
+		k.watch(c)
+	case nextWatch:
+		k.watch(c)
+	case nextNone, nextReview, nextRelease: // change has reviewed it; the writer releases
 	}
-}
-
-// idle ends a connection whose wire was not ready in time, or that was silent
-// for ActivityTimeout.
-func (k *clock) idle(c *portableConn) {
-	t := k.d.t
-	c.change(func() {
-		now := t.tick()
-		if due, opening := t.openingUntilLocked(c.s, c.i); opening {
-			if due <= now {
-				t.condemnLocked(c.s, ReasonTimeout)
-			}
-			return
-		}
-		if t.cfg.ActivityTimeout == 0 {
-			return
-		}
-		if c.s.has(flagTouched | flagPaused) {
-			c.s.flags.And(^flagTouched)
-			c.s.lastActive.Store(now)
-		}
-		if k.silentAt(c) <= now {
-			t.condemnLocked(c.s, ReasonIdle)
-		}
-	})
-	k.watch(c)
 }

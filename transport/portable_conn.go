@@ -18,11 +18,13 @@ type portableConn struct {
 	i  uint32
 	s  *slot // ours while not gone
 
-	gone   bool   // guarded by the slot's mu: the socket is given up and the slot may be another's
-	awaits awaits // guarded by the clock's mu
+	gone  bool  // guarded by the slot's mu: the socket is given up and the slot may be another's
+	phase phase // guarded by the clock's mu: that of its deadline
 
 	roused  chan struct{} // capacity 1; sent by anyone, received by the writer; never closed
+	resume  chan struct{} // capacity 1; sent by the clock, received by the reader: there are tokens; never closed
 	halt    chan struct{} // closed by the writer: the reader ends
+	ended   bool          // owned by the reader: the input has ended behind what is held
 	dropped atomic.Bool   // set by drop: not to be lingered with
 
 	buf     []byte      // owned by the reader, by the writer once the reader has ended
@@ -36,33 +38,34 @@ func newPortableConn(d *portable, nc net.Conn, i uint32) *portableConn {
 		i:      i,
 		s:      d.t.table.at(i),
 		roused: make(chan struct{}, 1),
+		resume: make(chan struct{}, 1),
 		halt:   make(chan struct{}),
 	}
 }
 
 // A step is what a review asks for, at once.
 type step struct {
-	awaits awaits // what the connection is given a time for; awaitsActivity: as it is
-	abort  bool   // interrupt reading and writing
-	finish bool   // the writer ends the connection
+	phase  phase // what begins and has a time of its own; phaseLife: nothing
+	abort  bool  // interrupt reading and writing
+	finish bool  // the writer ends the connection
 }
 
 // reviewLocked decides what is to be done about the connection. Each deadline
 // is asked for once. The caller holds the slot's mu and knows that the slot is
 // ours.
 func (c *portableConn) reviewLocked() step {
-	once := func(f slotFlag, a awaits) step {
+	once := func(f slotFlag, p phase) step {
 		if c.s.has(f) {
 			return step{}
 		}
 		c.s.flags.Or(f)
-		return step{awaits: a}
+		return step{phase: p}
 	}
 	switch c.d.t.reviewLocked(c.s, c.i) {
 	case verdictHalfClose:
-		return once(flagHalfClose, awaitsAnswer)
+		return once(flagHalfClose, phaseAnswer)
 	case verdictFlush:
-		return once(flagFlushing, awaitsFlush)
+		return once(flagFlushing, phaseFlush)
 	case verdictFinish:
 		return step{finish: true, abort: c.s.has(flagAbort)}
 	case verdictStay:
@@ -75,7 +78,7 @@ func (c *portableConn) reviewLocked() step {
 // obey does what a review asked for, and rouses the writer. The caller holds no
 // lock.
 func (c *portableConn) obey(now step) {
-	c.d.clock.limit(c, now.awaits)
+	c.d.clock.enter(c, now.phase)
 	if now.abort {
 		// Not Close, which may block for the time of SO_LINGER.
 		_ = c.nc.SetDeadline(longAgo)
@@ -173,19 +176,24 @@ func (c *portableConn) next() (todo writing, finish bool) {
 			s.flags.And(^flagTouched)
 			s.lastActive.Store(c.d.t.tick())
 			todo = writing{out: out, session: c.d.t.sessionOf(c.i)}
+			stalled := c.d.t.stallLocked(s, c.i, true, 0)
 			s.mu.Unlock()
+			if stalled {
+				c.d.clock.watch(c)
+			}
 			return todo, false
 		}
 		b.out = nil
 		outputs.Put(out)
 	}
 	s.flags.And(^flagBlocked)
+	c.d.t.stallLocked(s, c.i, false, 0)
 	now := c.reviewLocked()
 	if !s.has(flagAbort) && c.d.t.owesLocked(s, c.i) {
 		todo = writing{session: c.d.t.sessionOf(c.i), closing: s.has(flagClosing)}
 	}
 	s.mu.Unlock()
-	c.d.clock.limit(c, now.awaits)
+	c.d.clock.enter(c, now.phase)
 	return todo, now.finish
 }
 
@@ -213,6 +221,7 @@ func (c *portableConn) release() {
 	c.s.mu.Lock()
 	c.s.fd = -1
 	c.gone = true
+	t.leaveLocked(c.s, c.i)
 	c.s.mu.Unlock()
 	c.d.conns.remove(c)
 	c.nc.Close()

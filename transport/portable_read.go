@@ -85,10 +85,29 @@ func (c *portableConn) endHandshake() bool {
 	}
 }
 
-// receive puts the messages in data, or with data nil in what waits in the
-// wire, into the inbox once it has room. Until then nothing more is read. It
-// reports false if reading is over.
+// receive takes what was read, or with data nil what waits in the wire, and
+// returns when more may be read. It reports false if reading is over.
 func (c *portableConn) receive(data []byte) bool {
+	for c.receiveOnce(data) {
+		switch {
+		case c.s.has(flagThrottled) && !c.awaitTokens():
+			return false
+		case c.s.has(flagHeld):
+			data = nil
+		case c.ended:
+			c.inputEnded(io.EOF)
+			return false
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// receiveOnce puts the messages in data, or with data nil in what waits in the
+// wire, into the inbox once it has room, as far as the connection's rates allow.
+// Until then nothing more is read. It reports false if reading is over.
+func (c *portableConn) receiveOnce(data []byte) bool {
 	in := c.awaitIntake()
 	if in == nil {
 		return false
@@ -104,16 +123,33 @@ func (c *portableConn) receive(data []byte) bool {
 	c.d.traffic.in(messages, moved)
 	switch {
 	case err == nil:
-		if opening {
+		if opening || c.s.has(flagThrottled) {
 			c.d.clock.watch(c)
 		}
 		return true
 	case errors.Is(err, errInputEnded):
+		if c.s.has(flagHeld) {
+			c.ended = true
+			return true
+		}
 		c.inputEnded(io.EOF)
 	default:
 		c.condemn(reasonFor(err))
 	}
 	return false
+}
+
+// awaitTokens waits until the connection may be read again. It reports false if
+// reading is over.
+func (c *portableConn) awaitTokens() bool {
+	for c.s.has(flagThrottled) {
+		select {
+		case <-c.resume:
+		case <-c.halt:
+			return false
+		}
+	}
+	return true
 }
 
 // awaitIntake waits until the inbox has room and returns an intake, or nil if

@@ -4,6 +4,10 @@ package transport
 // of a connection shrinks, and senders learn of it, when a call has returned.
 const writePiece = 64 << 10
 
+// timedPiece is writePiece for a listener with a WriteTimeout: a call that has not
+// returned does not say how much the kernel took.
+const timedPiece = 16 << 10
+
 // buffersPerWrite is how many chunks one call takes at most.
 const buffersPerWrite = 64
 
@@ -25,7 +29,7 @@ func (c *portableConn) writePlain(out *output) bool {
 		if n > 0 || err == nil {
 			messages, bytes := out.wrote(n)
 			c.d.traffic.out(0, n-bytes)
-			c.wrote(messages, bytes)
+			c.wrote(messages, bytes, n)
 			tellWritten(out.takeSettled())
 		}
 		if err != nil {
@@ -36,13 +40,16 @@ func (c *portableConn) writePlain(out *output) bool {
 }
 
 func (c *portableConn) writeOnce(out *output) (int, error) {
-	first := out.writing.data[out.written:]
-	if out.writing.next == nil || len(first) >= writePiece {
-		return c.nc.Write(first[:min(len(first), writePiece)])
+	first, piece := out.writing.data[out.written:], writePiece
+	if c.d.t.bound[c.s.listener].WriteTimeout > 0 {
+		piece = timedPiece
+	}
+	if out.writing.next == nil || len(first) >= piece {
+		return c.nc.Write(first[:min(len(first), piece)])
 	}
 	size := len(first)
 	list := append(c.buffers[:0], first)
-	for ch := out.writing.next; ch != nil && len(list) < buffersPerWrite && size+len(ch.data) <= writePiece; ch = ch.next {
+	for ch := out.writing.next; ch != nil && len(list) < buffersPerWrite && size+len(ch.data) <= piece; ch = ch.next {
 		list = append(list, ch.data)
 		size += len(ch.data)
 	}
@@ -58,14 +65,16 @@ func (c *portableConn) writeSealed(todo writing) bool {
 		more, err := se.load(out, todo.closing)
 		switch {
 		case !more && err == nil && out != nil && out.writing != nil: // messages may be empty
-			c.wrote(out.wrote(0))
+			messages, _ := out.wrote(0)
+			c.wrote(messages, 0, 0)
 			tellWritten(out.takeSettled())
 			return true
 		case !more:
 			return err == nil
 		}
 		n, err := c.nc.Write(se.sealing.rest())
-		c.wrote(se.wrote(out, n))
+		messages, bytes := se.wrote(out, n)
+		c.wrote(messages, bytes, n)
 		if out != nil {
 			tellWritten(out.takeSettled())
 		}
@@ -76,10 +85,11 @@ func (c *portableConn) writeSealed(todo writing) bool {
 	return true
 }
 
-// wrote counts what is written.
-func (c *portableConn) wrote(messages, bytes int) {
+// wrote counts what is written: bytes of messages, and how many the system took.
+func (c *portableConn) wrote(messages, bytes, taken int) {
 	c.d.traffic.out(messages, bytes)
 	c.s.mu.Lock()
-	c.s.outBytes -= int32(bytes)
+	c.d.t.accountLocked(c.s, -bytes)
+	c.d.t.stallLocked(c.s, c.i, true, taken)
 	c.s.mu.Unlock()
 }

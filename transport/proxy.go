@@ -96,8 +96,7 @@ func (t *Transport) readProxyHeader(s *slot, i uint32, w *wire) (size int, err e
 		if t.bound[s.listener].Proxy == ProxyRequired {
 			return 0, fmt.Errorf("%w: no PROXY header", errRefused)
 		}
-		t.passed(s, i, w)
-		return 0, nil
+		return 0, t.passed(s, i, w)
 	case size == 0:
 		return 0, nil
 	}
@@ -110,8 +109,7 @@ func (t *Transport) readProxyHeader(s *slot, i uint32, w *wire) (size int, err e
 		w.proxied = &proxied{local: h.DestinationAddr, remote: h.SourceAddr}
 		s.mu.Unlock()
 	}
-	t.passed(s, i, w)
-	return size, nil
+	return size, t.passed(s, i, w)
 }
 
 // looksProxied reports whether data is, or may become, the beginning of a

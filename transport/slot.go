@@ -75,6 +75,8 @@ const (
 	flagNew                            // the driver has not begun to serve it
 	flagOpening                        // its wire is not ready: nobody knows of it yet
 	flagUnread                         // its wire holds input that came before
+	flagThrottled                      // the client's input waits for tokens of its rates
+	flagHeld                           // messages that were read wait for them too
 
 	// While one of these is set the slot is in use by someone and is not freed.
 	holdSocket // the driver has a socket

@@ -23,12 +23,14 @@ type Transport struct {
 	drivers []driver
 	bound   []*boundListener
 
+	sockets bool      // immutable: connections are sockets of the operating system
 	start   time.Time // tick 1 of the wheels
 	closing atomic.Bool
 	emptied chan struct{} // closed by empty, once no slot is in use while closing
 	empty   func()
 
 	handshakes *handshakes
+	shedder    shedder
 	totals     totals
 }
 
@@ -60,14 +62,17 @@ func New(cfg Config) (*Transport, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("transport: config: %w", err)
 	}
+	sockets := cfg.Listen == nil
 	cfg = cfg.withDefaults()
 	t := &Transport{
+		sockets: sockets,
 		cfg:     cfg,
 		table:   newTable(cfg.MaxConns),
 		losses:  newLosses(),
 		start:   time.Now(),
 		emptied: make(chan struct{}),
 	}
+	t.shedder.limit = cfg.TotalOutputBytes >> outputUnit
 	t.empty = sync.OnceFunc(func() { close(t.emptied) })
 	t.handshakes = newHandshakes(t)
 	t.inbox = newInbox(cfg.QueueBytes, t.wakeAll)

@@ -258,22 +258,28 @@ func (in *intake) upgrade(s *slot, i uint32, w *wire, data []byte) (rest []byte,
 	if !answer.Accepted() {
 		return nil, fmt.Errorf("%w: %d: %s", errRefused, answer.Status, answer.Reason)
 	}
-	t.passed(s, i, w)
-	return o.head[answer.Size:], nil
+	return o.head[answer.Size:], t.passed(s, i, w)
 }
 
 // unframe turns clear text of a WebSocket into messages in the inbox, and
 // answers what is not a message. It changes data.
 func (in *intake) unframe(s *slot, i uint32, w *wire, data []byte) (messages int, err error) {
-	decoder := in.t.bound[s.listener].web.decoder
-	defer func() { in.kind = KindDefault }()
-	for len(data) > 0 && err == nil {
+	decoder, b := in.t.bound[s.listener].web.decoder, in.t.table.buffers(i)
+	if b.in != nil { // held before
+		s.flags.And(^flagHeld)
+		data = append(b.in.data, data...)
+		b.in = nil
+	}
+	left := in.t.quota(s, i)
+	for len(data) > 0 && err == nil && left.messages > 0 && left.bytes > 0 {
 		event, size, fault := decoder.Decode(&w.web.state, data)
 		data, err = data[size:], fault
 		switch event.Kind {
 		case websocket.Text, websocket.Binary:
 			in.addKind(s, i, event)
 			messages++
+			left.messages--
+			left.bytes -= len(event.Payload)
 		case websocket.Ping:
 			in.t.pong(s, i, w, event.Payload)
 		case websocket.Close:
@@ -282,6 +288,10 @@ func (in *intake) unframe(s *slot, i uint32, w *wire, data []byte) (messages int
 		}
 	}
 	in.flush(s, i)
+	in.kind = KindDefault
+	if len(data) > 0 && err == nil {
+		in.hold(s, i, data)
+	}
 	return messages, in.t.farewellFor(s, w, err)
 }
 

@@ -2,13 +2,15 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 
 	"flamingo/idspace"
 )
 
 // A wire is what stands between the socket of a connection and the framing of
 // its listener: from the socket inwards the header of a proxy, TLS, WebSocket.
-// A connection of a listener that has none of these has no wire.
+// A connection of a listener that has none of these, and no limits which need to
+// know something of each connection, has no wire.
 //
 // Until every layer is ready the connection is opening: it has an id, of which
 // nobody knows, it cannot be sent to, and its end is not reported.
@@ -19,6 +21,7 @@ type wire struct {
 	proxied *proxied // what a proxy said of the client, or nil; set while opening, under the slot's mu
 	session *session // TLS, or nil; set while opening, under the slot's mu
 	web     *webSocket
+	meter   *meter // what the limits of its listener need, or nil; immutable
 }
 
 // An opening is what a connection goes through before it is open.
@@ -27,6 +30,15 @@ type opening struct {
 	due   uint32     // tick by which the stage is over
 	head  []byte     // owned by the reader: what came of a header whose rest did not
 	shake *handshake // that of TLS, from its stage on
+}
+
+// until is the tick by which the stage is over. The time in which a handshake of
+// TLS waits for its turn is not the client's.
+func (o *opening) until(now uint32) uint32 {
+	if o.stage == stageTLS {
+		return o.due + o.shake.extra(now)
+	}
+	return o.due
 }
 
 // A stage is the layer that a connection which opens is busy with.
@@ -52,7 +64,9 @@ var errInputEnded = errors.New("input ended")
 var errRefused = errors.New("client refused")
 
 // wired reports whether connections of the listener have a wire.
-func (l *Listener) wired() bool { return l.Proxy != ProxyOff || l.TLS != nil || l.WebSocket != nil }
+func (l *Listener) wired() bool {
+	return l.Proxy != ProxyOff || l.TLS != nil || l.WebSocket != nil || l.metered()
+}
 
 // plugLocked gives a fresh connection its wire, if its listener has layers. The
 // caller holds the slot's mu and has set the socket.
@@ -64,14 +78,17 @@ func (t *Transport) plugLocked(s *slot, i uint32) {
 	if t.bound[s.listener].WebSocket != nil {
 		w.web = &webSocket{}
 	}
+	if t.bound[s.listener].metered() {
+		w.meter = new(meter)
+	}
 	t.table.setWireLocked(i, w)
 	s.flags.Or(flagOpening)
 	t.advanceLocked(s, i, w)
 }
 
 // advanceLocked moves a connection that is opening on to the next layer of its
-// listener. It reports whether that was the last one: the caller, who holds the
-// slot's mu, unlocks it and calls announce.
+// listener, unless the client is refused. It reports whether that was the last
+// one: the caller, who holds the slot's mu, unlocks it and calls announce.
 func (t *Transport) advanceLocked(s *slot, i uint32, w *wire) (ready bool) {
 	l, o := t.bound[s.listener], w.opening
 	for o.stage++; o.stage < stageOpen; o.stage++ {
@@ -80,6 +97,9 @@ func (t *Transport) advanceLocked(s *slot, i uint32, w *wire) (ready bool) {
 		case stageProxy:
 			limit, needed = l.ProxyTimeout, t.awaitsProxyLocked(s, i)
 		case stageTLS:
+			if !t.enterLocked(s, i, w) {
+				return false
+			}
 			if needed = l.TLS != nil; needed {
 				o.shake = newHandshake(t, s, i)
 				w.session = o.shake.session
@@ -95,18 +115,28 @@ func (t *Transport) advanceLocked(s *slot, i uint32, w *wire) (ready bool) {
 	}
 	w.opening = nil
 	s.flags.And(^flagOpening)
+	if w.meter != nil {
+		w.meter.begin(t, &l.Limits)
+	}
 	t.openLocked(s)
 	return true
 }
 
-// passed is advanceLocked and announce, for a reader whose layer is ready.
-func (t *Transport) passed(s *slot, i uint32, w *wire) {
+// passed is advanceLocked and announce, for a reader whose layer is ready. On an
+// error, which says that the client is refused, nothing more is to be received.
+func (t *Transport) passed(s *slot, i uint32, w *wire) error {
 	s.mu.Lock()
-	ready := !s.has(flagClosing|flagEnded) && t.advanceLocked(s, i, w)
+	ended := s.has(flagClosing | flagEnded)
+	ready := !ended && t.advanceLocked(s, i, w)
+	refused := !ended && s.has(flagClosing)
 	s.mu.Unlock()
 	if ready {
 		t.announce(s, i)
 	}
+	if refused {
+		return fmt.Errorf("%w: too many connections of its address", errRefused)
+	}
+	return nil
 }
 
 // receive takes data that connection i has received, through its wire; the
@@ -115,6 +145,13 @@ func (t *Transport) passed(s *slot, i uint32, w *wire) {
 // be received, after these.
 func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err error) {
 	w := in.t.table.wire(i)
+	if data == nil && s.has(flagHeld) {
+		if messages, err = in.resume(s, i, w); err != nil || s.has(flagThrottled) {
+			return messages, err
+		}
+		// What waits in a layer follows.
+		defer func(before int) { messages += before }(messages)
+	}
 	if w == nil || w.session == nil {
 		in.moved = len(data)
 		s.bytesIn.Add(uint64(in.moved))
@@ -144,11 +181,19 @@ func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err err
 			return 0, nil
 		}
 		data = nil // it is in the session
-		if in.t.passed(s, i, w); w.opening != nil && w.opening.stage == stageTLS {
-			return 0, nil // it is ending
+		if err := in.t.passed(s, i, w); err != nil || w.opening != nil && w.opening.stage == stageTLS {
+			return 0, err // it is ending
 		}
 	}
 	return in.decrypt(s, i, w, data)
+}
+
+// resume takes what the rates of the connection's listener had it hold.
+func (in *intake) resume(s *slot, i uint32, w *wire) (messages int, err error) {
+	if w.web != nil {
+		return in.unframe(s, i, w, nil)
+	}
+	return in.feed(s, i, nil)
 }
 
 // deliver takes what is in clear text.
@@ -165,20 +210,6 @@ func (in *intake) deliver(s *slot, i uint32, w *wire, data []byte) (messages int
 		}
 	}
 	return in.unframe(s, i, w, data)
-}
-
-// openingUntilLocked returns the tick by which the layer that is opening must be
-// ready, if one is. The caller holds the slot's mu.
-func (t *Transport) openingUntilLocked(s *slot, i uint32) (due uint32, opening bool) {
-	w := t.table.wire(i)
-	if w == nil || w.opening == nil || s.has(flagClosing|flagEnded) {
-		return 0, false
-	}
-	due = w.opening.due
-	if h := w.opening.shake; h != nil && w.opening.stage == stageTLS {
-		due += h.extra(t.tick())
-	}
-	return due, true
 }
 
 // undecidedLocked reports whether what the connection has received may still

@@ -53,6 +53,7 @@ func RunVariant(t *testing.T, v Variant) {
 		{"SlowApplication", pressureTests},
 		{"Accepting", acceptingTests},
 		{"Listeners", listenerTests},
+		{"Limits", limitTests},
 		{"Proxied", proxiedTests},
 		{"WebSocket", webSocketTests},
 		{"Conn", connTests},
