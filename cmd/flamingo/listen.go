@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,37 +35,86 @@ func (c *config) listener(n ast.Node) (text string, ok bool) {
 		return text, ok && c.isListener(n, text)
 	}
 	faults := len(c.faults)
-	options := url.Values{}
+	address, options := "", []listenerOption(nil)
 	for it := m.MapRange(); it.Next(); {
-		if value, ok := c.scalar(it.Value()); ok {
-			c.option(it.Key(), value, options)
+		value, ok := c.scalar(it.Value())
+		name := strings.ReplaceAll(it.Key().GetToken().Value, "_", "-")
+		switch {
+		case !ok:
+		case name == "address":
+			address = value
+		default:
+			options = append(options, listenerOption{it.Key(), name, value})
 		}
 	}
-	address := options.Get("address")
-	options.Del("address")
 	if address == "" {
 		c.fault(n, "a listener without address", "add address: tcp://:4100")
 	}
 	if len(c.faults) > faults {
 		return "", false
 	}
-	text = address
-	if len(options) > 0 {
-		text += "?" + options.Encode()
-	}
-	return text, c.isListener(n, text)
+	return listenerText(address, options), c.isListenerOf(n, address, options)
 }
 
-// option takes one option of a listener.
-func (c *config) option(key ast.Node, value string, options url.Values) {
-	name := strings.ReplaceAll(key.GetToken().Value, "_", "-")
-	options.Set(name, value)
-	switch {
-	case name == "address", name == "framing", slices.Contains(framing.Options(), name):
-		// these make sense together alone
-	default:
-		_, err := parseListener("tcp://:0?" + url.Values{name: {value}}.Encode())
-		c.because(key, err)
+// A listenerOption is an option of a listener that stands in the file as a key.
+type listenerOption struct {
+	key         ast.Node
+	name, value string
+}
+
+func listenerText(address string, options []listenerOption) string {
+	if len(options) == 0 {
+		return address
+	}
+	query := url.Values{}
+	for _, o := range options {
+		query.Set(o.name, o.value)
+	}
+	return address + "?" + query.Encode()
+}
+
+// suspects bounds how many options of a listener are found wrong together.
+const suspects = 3
+
+// isListenerOf checks a listener as a whole, since options make sense together
+// or with a scheme alone. What is wrong with it are the fewest options without
+// which it is right: each is a fault at its key, beside those that are right. If
+// there are none it is a fault of the listener.
+func (c *config) isListenerOf(n ast.Node, address string, options []listenerOption) bool {
+	_, err := parseListener(listenerText(address, options))
+	if err == nil {
+		return true
+	}
+	for size := 1; size <= min(suspects, len(options)); size++ {
+		for wrong, right := range picks(options, size) {
+			if _, err := parseListener(listenerText(address, right)); err != nil {
+				continue
+			}
+			for _, o := range wrong {
+				_, err := parseListener(listenerText(address, append(slices.Clone(right), o)))
+				c.because(o.key, err)
+			}
+			return false
+		}
+	}
+	return c.because(n, err)
+}
+
+// picks yields every way to pick so many of the options, and the rest.
+func picks(options []listenerOption, size int) iter.Seq2[[]listenerOption, []listenerOption] {
+	return func(yield func(picked, rest []listenerOption) bool) {
+		var pick func(from int, picked, rest []listenerOption) bool
+		pick = func(from int, picked, rest []listenerOption) bool {
+			switch {
+			case len(picked) == size:
+				return yield(picked, slices.Concat(rest, options[from:]))
+			case from == len(options):
+				return true
+			}
+			return pick(from+1, append(slices.Clip(picked), options[from]), rest) &&
+				pick(from+1, picked, append(slices.Clip(rest), options[from]))
+		}
+		pick(0, nil, nil)
 	}
 }
 
