@@ -5,6 +5,7 @@
 #   fuzz    every fuzz target, 1,000,000 inputs each
 #   race    all tests under the race detector, 20 times
 #   cross   the other systems and processors the code should compile for
+#   abuse   attacks by thousands of clients, and 100,000 connections one after another
 #   lives   50 restarts of nodes that keep their directory, and 50 without it
 #   chaos   nodes of a cluster under traffic, killed for 10 minutes
 #   quorum  10 minutes of traffic without a majority of the voters
@@ -28,6 +29,11 @@ step_cross() {
   done
 }
 
+step_abuse() {
+  FLAMINGO_TEST_LONG=1 go test ./transport -count=1 -v -timeout 30m \
+    -run '^Test(Slowloris|ClientsThatNeverRead|ResetStorm|ConnectFlood|OpenCloseCycles|InputInAnyPieces)'
+}
+
 step_lives() {
   FLAMINGO_TEST_LONG=1 go test ./test -run '^TestNoLifeIsTakenForAnother$' -count=1 -v -timeout 60m
 }
@@ -41,7 +47,7 @@ step_quorum() {
 }
 
 if [[ $# -eq 0 ]]; then
-  set -- cross lives chaos quorum race fuzz
+  set -- cross abuse lives chaos quorum race fuzz
 fi
 must_know "$@"
 run_steps "$@"

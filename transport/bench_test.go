@@ -3,10 +3,13 @@ package transport_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 
+	"flamingo/idspace"
 	"flamingo/transport"
 )
 
@@ -105,4 +108,52 @@ func pump(b *testing.B, nc net.Conn, line []byte, lines, outstanding int) {
 			return
 		}
 	}
+}
+
+// BenchmarkSendData sends 64 bytes to each of 100 clients in turn, from two
+// goroutines. The clients read all the while.
+func BenchmarkSendData(b *testing.B) {
+	for _, driver := range drivers {
+		b.Run(driver.name, func(b *testing.B) { benchmarkSendData(b, driver.configure) })
+	}
+}
+
+func benchmarkSendData(b *testing.B, configure func(*transport.Config)) {
+	const conns, senders = 100, 2
+	tr, stop := serve(b, func(c *transport.Config) {
+		configure(c)
+		c.Slow, c.Ignore = transport.SlowFailSender, transport.IgnoreCloses
+	})
+	var reading sync.WaitGroup
+	var ids []idspace.ID
+	for range conns {
+		nc := connect(b, tr)
+		c, _ := tr.RecvOpen()
+		ids = append(ids, c.ID())
+		reading.Go(func() {
+			buf := make([]byte, 256<<10)
+			for {
+				if _, err := nc.Read(buf); err != nil {
+					return
+				}
+			}
+		})
+	}
+	msg := bytes.Repeat([]byte("m"), 63)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var sending sync.WaitGroup
+	for k := range senders {
+		sending.Go(func() {
+			for n := k; n < b.N; n += senders {
+				for errors.Is(tr.SendData(ids[n%conns], msg), transport.ErrBackpressure) {
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	sending.Wait()
+	b.StopTimer()
+	stop()
+	reading.Wait()
 }

@@ -1,7 +1,9 @@
 package transport_test
 
 import (
+	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -104,4 +106,50 @@ func acceptWithoutFiles(t *testing.T, configure func(*transport.Config)) {
 		t.Errorf("connection %v, %v; want the one that waited", c, ok)
 	}
 	book.await(t, "accepting again")
+}
+
+func TestProcessWithFewFilesGoesOn(t *testing.T) {
+	for _, driver := range drivers {
+		t.Run(driver.name, func(t *testing.T) {
+			if inOwnProcess(t) {
+				attackWithFewFiles(t, driver.configure)
+			}
+		})
+	}
+}
+
+// attackWithFewFiles opens connections until the process has no file left, three
+// times.
+func attackWithFewFiles(t *testing.T, configure func(*transport.Config)) {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	files.Cur = 256
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	book := make(lineBook, 100)
+	v := newVictim(t, "", func(c *transport.Config) {
+		configure(c)
+		c.Logger = slog.New(slog.NewTextHandler(book, nil))
+	})
+	book.await(t, "the limit of open files is too low")
+	for range 3 {
+		var all []net.Conn
+		for {
+			nc, err := net.Dial("tcp", v.Addrs()[0].String())
+			if err != nil {
+				if !errors.Is(err, syscall.EMFILE) {
+					t.Fatal(err)
+				}
+				break
+			}
+			all = append(all, nc)
+		}
+		for _, nc := range all {
+			nc.Close()
+		}
+	}
+	v.settle()
 }
