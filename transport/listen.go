@@ -103,6 +103,7 @@ func bind(ctx context.Context, l Listener) (net.Listener, error) {
 	if l.KeepAlive < 0 {
 		lc.KeepAlive = -1
 	}
+	lc.SetMultipathTCP(false) // whose sockets know no TCP_USER_TIMEOUT
 	ln, err := lc.Listen(ctx, l.Network, l.Address)
 	if err != nil {
 		return nil, err
