@@ -39,7 +39,8 @@ type Limits struct {
 	// MessagesPerSecond and BytesPerSecond bound what a connection brings, in
 	// messages and their bytes, on the average of any time and one second's
 	// worth. A message counts when it is complete. Over the bound the connection
-	// is not read for a while. Zero means no bound; at most 1<<30.
+	// is not read for a while, nor is the end of its input seen. Zero means no
+	// bound; at most 1<<30.
 	MessagesPerSecond, BytesPerSecond int
 }
 

@@ -207,6 +207,10 @@ func (l *loop) event(key uint64, events uint32) {
 			return // it has ended, and its slot may be another loop's by now
 		}
 	}
+	if events&unix.EPOLLERR != 0 && s.has(flagThrottled) {
+		l.condemn(s, i, ReasonError) // what is read no more says nothing of it
+		return
+	}
 	if events&(unix.EPOLLIN|behind) != 0 {
 		l.read(s, i, events&behind != 0)
 	}

@@ -15,15 +15,16 @@ const defaultListen = "tcp://:4100"
 type runCommand struct {
 	Config string `short:"c" placeholder:"FILE" help:"File of settings, in YAML."`
 
-	Listen          []string      `group:"clients" key:"listen" sep:"none" default:"${default_listen}" help:"Where clients connect: tcp://HOST:PORT or unix:///PATH, options as query parameters, such as ?framing=line&max-conns=10000. Repeatable."`
-	Framing         string        `group:"clients" key:"framing" default:"line" help:"Framing of listeners that name none: raw, line, delimiter, length, fixed or netstring, with options as in a listener: length&length-bytes=2."`
-	App             string        `group:"clients" key:"app" enum:"echo,sink" default:"echo" help:"What becomes of messages: echo sends them back, sink drops them. Both greet a client with the line flamingo ID."`
-	MaxConns        int           `group:"clients" key:"limits.max_conns" placeholder:"N" help:"Bound of the connections; 0 is what the limit of open files leaves."`
-	ActivityTimeout time.Duration `group:"clients" key:"limits.activity_timeout" placeholder:"TIME" help:"End connections that are silent for so long; 0 is never."`
-	MaxMessage      size          `group:"clients" key:"limits.max_message" placeholder:"SIZE" help:"Longest message, such as 64KiB; 0 is 1MiB, and 1024 bytes of framing raw."`
-	OutputBytes     size          `group:"clients" key:"limits.output_bytes" placeholder:"SIZE" help:"Bound of what a client was sent and has not taken; 0 is 1MiB."`
-	SlowClient      string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
-	DrainWait       time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
+	Listen           []string      `group:"clients" key:"listen" sep:"none" default:"${default_listen}" help:"Where clients connect: tcp://HOST:PORT or unix:///PATH, options as query parameters, such as ?framing=line&max-conns=10000. Repeatable."`
+	Framing          string        `group:"clients" key:"framing" default:"line" help:"Framing of listeners that name none: raw, line, delimiter, length, fixed or netstring, with options as in a listener: length&length-bytes=2."`
+	App              string        `group:"clients" key:"app" enum:"echo,sink" default:"echo" help:"What becomes of messages: echo sends them back, sink drops them. Both greet a client with the line flamingo ID."`
+	MaxConns         int           `group:"clients" key:"limits.max_conns" placeholder:"N" help:"Bound of the connections; 0 is what the limit of open files leaves."`
+	ActivityTimeout  time.Duration `group:"clients" key:"limits.activity_timeout" placeholder:"TIME" help:"End connections that are silent for so long; 0 is never."`
+	MaxMessage       size          `group:"clients" key:"limits.max_message" placeholder:"SIZE" help:"Longest message, such as 64KiB; 0 is 1MiB, and 1024 bytes of framing raw."`
+	OutputBytes      size          `group:"clients" key:"limits.output_bytes" placeholder:"SIZE" help:"Bound of what a client was sent and has not taken; 0 is 1MiB."`
+	SlowClient       string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
+	TotalOutputBytes size          `group:"clients" key:"limits.total_output_bytes" placeholder:"SIZE" help:"Bound of what all clients were sent and have not taken, above which the one with the most is ended; 0 is 1GiB."`
+	DrainWait        time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
 
 	Cluster     string        `group:"cluster" key:"cluster.address" placeholder:"ADDR" help:"The one port between nodes, TCP and UDP: IP:PORT or :PORT; if nothing is said 127.0.0.1:4110. A node belongs to a cluster if --cluster, --join or --expect is given."`
 	Advertise   string        `group:"cluster" key:"cluster.advertise" placeholder:"ADDR" help:"Where other nodes reach that port, as IP:PORT."`
@@ -79,22 +80,23 @@ func (r *runCommand) opts() (node.Opts, error) {
 		return node.Opts{}, err
 	}
 	opts := node.Opts{
-		Listen:          r.Listen,
-		Framing:         r.Framing,
-		MaxConns:        r.MaxConns,
-		ActivityTimeout: r.ActivityTimeout,
-		OutputBytes:     int(r.OutputBytes),
-		SlowClient:      slow,
-		Ignore:          node.IgnoreCloses, // the built-in applications keep nothing of a client
-		DataDir:         r.Data,
-		Cluster:         r.Cluster,
-		Advertise:       r.Advertise,
-		Join:            r.Join,
-		Expect:          r.Expect,
-		ClusterName:     r.ClusterName,
-		Name:            r.Name,
-		Insecure:        r.Insecure,
-		SendTimeout:     r.SendTimeout,
+		Listen:           r.Listen,
+		Framing:          r.Framing,
+		MaxConns:         r.MaxConns,
+		ActivityTimeout:  r.ActivityTimeout,
+		OutputBytes:      int(r.OutputBytes),
+		TotalOutputBytes: int64(r.TotalOutputBytes),
+		SlowClient:       slow,
+		Ignore:           node.IgnoreCloses, // the built-in applications keep nothing of a client
+		DataDir:          r.Data,
+		Cluster:          r.Cluster,
+		Advertise:        r.Advertise,
+		Join:             r.Join,
+		Expect:           r.Expect,
+		ClusterName:      r.ClusterName,
+		Name:             r.Name,
+		Insecure:         r.Insecure,
+		SendTimeout:      r.SendTimeout,
 	}
 	if isRaw(r.Framing) {
 		opts.BufferSize = int(r.MaxMessage) // the same to whoever sends

@@ -96,6 +96,7 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.name",
 		"drain.wait", "framing",
 		"limits.activity_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
+		"limits.total_output_bytes",
 		"listen", "log.format", "log.level",
 		"node.data", "node.ephemeral", "node.name",
 	}
@@ -121,6 +122,7 @@ limits:
   activity_timeout: 1m30s
   max_message: 64KiB
   output_bytes: 2MiB
+  total_output_bytes: 3GiB
   slow_client: fail-sender
   send_timeout: 4s
 drain: {wait: 5s}
@@ -145,7 +147,7 @@ log: {level: warn, format: json}
 	want := &runCommand{
 		Config: got.Config,
 		Listen: []string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2?framing=length&length-bytes=2&max-conns=7"}, Framing: "raw", App: "sink",
-		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, SlowClient: "fail-sender", DrainWait: 5 * time.Second,
+		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
 		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second,
 		Admin: "127.0.0.1:6", TokenFile: "/token", LogLevel: slog.LevelWarn, LogFormat: "json",
