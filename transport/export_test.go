@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"time"
 	"unsafe"
 
 	"flamingo/idspace"
@@ -224,3 +225,16 @@ func (t *Transport) Held() (slots, wires, addresses int) {
 	}
 	return int(t.table.live.Load()), wires, addresses
 }
+
+// A Bucket is a bucket, full to begin with.
+type Bucket struct{ b bucket }
+
+func NewBucket(now time.Duration) *Bucket {
+	b := new(Bucket)
+	b.b.fill(now)
+	return b
+}
+
+func (b *Bucket) Take(now time.Duration, n, rate int)                { b.b.take(now, n, rate) }
+func (b *Bucket) Tokens(now time.Duration, rate int) int             { return b.b.tokens(now, rate) }
+func (b *Bucket) Wait(now time.Duration, rate int) (d time.Duration) { return b.b.wait(now, rate) }

@@ -121,8 +121,8 @@ func acceptSlowed(t *testing.T, s suite) {
 }
 
 func firstMessageLate(t *testing.T, s suite) {
-	const timeout = 200 * time.Millisecond
-	r := s.start(t, limited(t, "first-message-timeout=200ms"))
+	const timeout = time.Second // long enough for the client that keeps it
+	r := s.start(t, limited(t, "first-message-timeout=1s"))
 	begin := time.Now()
 	talker, talkerID := r.connect()
 	talker.send("first\n")
@@ -147,7 +147,7 @@ func firstMessageLate(t *testing.T, s suite) {
 }
 
 func firstMessageExcused(t *testing.T, s suite) {
-	r := s.start(t, limited(t, "first-message-timeout=100ms"), func(c *transport.Config) { c.QueueBytes = queueBytes })
+	r := s.start(t, limited(t, "first-message-timeout=1s"), func(c *transport.Config) { c.QueueBytes = queueBytes })
 	other, otherID := r.connect()
 	other.send("x\n")
 	r.expectMessage(otherID, "x")
@@ -210,16 +210,16 @@ func writeStalls(t *testing.T, s suite) {
 
 func writeFlows(t *testing.T, s suite) {
 	const size = 1 << 20
-	r := s.start(t, limited(t, "write-timeout=1s&write-buffer=16384&framing=raw"), func(c *transport.Config) { c.OutputBytes = 2 * size })
+	r := s.start(t, limited(t, "write-timeout=2s&write-buffer=16384&framing=raw"), func(c *transport.Config) { c.OutputBytes = 2 * size })
 	c, id := r.connect()
 	c.deafen()
 	if err := r.SendData(id, make([]byte, size)); err != nil {
 		t.Fatal(err)
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(60 * time.Millisecond) // nearly 4 s in all
 	defer tick.Stop()
 	for got := 0; got < size; <-tick.C {
-		n, err := io.CopyN(io.Discard, c.in, min(32<<10, int64(size-got)))
+		n, err := io.CopyN(io.Discard, c.in, min(16<<10, int64(size-got)))
 		if err != nil {
 			t.Fatalf("after %d bytes: %v; stats %+v", got, err, r.Stats())
 		}
@@ -232,8 +232,8 @@ func writeFlows(t *testing.T, s suite) {
 }
 
 func lifetimeEnds(t *testing.T, s suite) {
-	const least = 100 * time.Millisecond
-	r := s.start(t, limited(t, "max-lifetime=500ms&lifetime-spread=400ms"))
+	const least = time.Second
+	r := s.start(t, limited(t, "max-lifetime=1500ms&lifetime-spread=500ms"))
 	begin := time.Now()
 	const clients = 20
 	var all []*client
