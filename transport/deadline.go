@@ -101,6 +101,8 @@ func (t *Transport) deadlineLocked(s *slot, i, now uint32) (d deadline) {
 	if f&flagThrottled != 0 {
 		d.sooner(m.resume, aimTokens)
 	}
+	// What else a connection waits for, such as the answer to a ping, has its aim
+	// and its line here, and its case in expireLifeLocked.
 	return d
 }
 

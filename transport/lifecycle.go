@@ -148,7 +148,7 @@ func (t *Transport) end(s *slot, i uint32) {
 		lost, messages = out.dropLocked()
 		t.totals.messagesOut.Add(uint64(messages))
 		b.out = nil
-		t.accountLocked(s, -int(s.outBytes))
+		t.countOutputLocked(s, -int(s.outBytes))
 		outputs.Put(out)
 	}
 	if w := t.table.wire(i); b.in != nil || w != nil && w.web != nil && w.web.state.Buffered() > 0 {

@@ -439,7 +439,7 @@ func (l *loop) tend(s *slot, i uint32) {
 	if broken && !l.t.condemnLocked(s, ReasonError) {
 		s.flags.Or(flagAbort)
 	}
-	l.t.accountLocked(s, -wrote)
+	l.t.countOutputLocked(s, -wrote)
 	var written *ticket
 	if out != nil {
 		written = out.takeSettled()

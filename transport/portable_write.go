@@ -89,7 +89,7 @@ func (c *portableConn) writeSealed(todo writing) bool {
 func (c *portableConn) wrote(messages, bytes, taken int) {
 	c.d.traffic.out(messages, bytes)
 	c.s.mu.Lock()
-	c.d.t.accountLocked(c.s, -bytes)
+	c.d.t.countOutputLocked(c.s, -bytes)
 	c.d.t.stallLocked(c.s, c.i, true, taken)
 	c.s.mu.Unlock()
 }

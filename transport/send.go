@@ -143,7 +143,7 @@ const framingRoom = 16
 // acceptedLocked accounts for a message of size bytes that was put into the
 // output. It reports whether the driver is to be told.
 func (t *Transport) acceptedLocked(s *slot, size int) (attend bool) {
-	over := t.accountLocked(s, size)
+	over := t.countOutputLocked(s, size)
 	s.messagesOut.Add(1)
 	s.bytesOut.Add(uint64(size))
 	f := s.flags.Load()
@@ -277,7 +277,7 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 	b := t.table.buffers(i)
 	withdrawn := s.id.Load() == uint64(id) && b.out != nil && b.out.withdraw(c)
 	if withdrawn {
-		t.accountLocked(s, -len(c.data))
+		t.countOutputLocked(s, -len(c.data))
 		s.messagesOut.Add(^uint64(0))
 		s.bytesOut.Add(-uint64(len(c.data)))
 	}

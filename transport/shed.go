@@ -25,10 +25,10 @@ type shedder struct {
 // over reports whether there is too much output.
 func (o *shedder) over() bool { return o.pending.Load() > o.limit }
 
-// accountLocked accounts for output that has grown, or shrunk, by so many bytes. It
+// countOutputLocked accounts for output that has grown, or shrunk, by so many bytes. It
 // reports whether there is too much in all, for the first time or still. The
 // caller holds the slot's mu.
-func (t *Transport) accountLocked(s *slot, by int) (over bool) {
+func (t *Transport) countOutputLocked(s *slot, by int) (over bool) {
 	before := s.outBytes >> outputUnit
 	s.outBytes += int32(by)
 	units := s.outBytes>>outputUnit - before
