@@ -53,10 +53,10 @@ type shakePhase uint8
 
 const (
 	shakeFresh   shakePhase = iota // the client's first record has not come
-	shakeRuns                 // computing, or waiting for a turn
-	shakeWaits                // waiting for the client
-	shakeOver                 // the reader is to take the outcome
-	shakeSettled              // the reader has taken it
+	shakeRuns                      // computing, or waiting for a turn
+	shakeWaits                     // waiting for the client
+	shakeOver                      // the reader is to take the outcome
+	shakeSettled                   // the reader has taken it
 )
 
 func newHandshake(t *Transport, s *slot, i uint32) *handshake {

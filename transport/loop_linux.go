@@ -319,13 +319,14 @@ func (l *loop) receive(s *slot, i uint32, data []byte) bool {
 	messages, err := l.intake.receive(s, i, data)
 	l.traffic.in(messages, l.intake.moved)
 	l.delivered = l.delivered || messages > 0
+	ended := errors.Is(err, errInputEnded)
+	if (err == nil || ended) && (opening || s.has(flagThrottled)) {
+		l.watch(s, i)
+	}
 	switch {
 	case err == nil:
-		if opening || s.has(flagThrottled) {
-			l.watch(s, i)
-		}
 		return true
-	case errors.Is(err, errInputEnded):
+	case ended:
 		s.flags.Or(flagEOF)
 		l.tend(s, i)
 	default:

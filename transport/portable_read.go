@@ -121,13 +121,14 @@ func (c *portableConn) receiveOnce(data []byte) bool {
 	moved := in.moved
 	c.d.intakes <- in
 	c.d.traffic.in(messages, moved)
+	ended := errors.Is(err, errInputEnded)
+	if (err == nil || ended) && (opening || c.s.has(flagThrottled)) {
+		c.d.clock.watch(c)
+	}
 	switch {
 	case err == nil:
-		if opening || c.s.has(flagThrottled) {
-			c.d.clock.watch(c)
-		}
 		return true
-	case errors.Is(err, errInputEnded):
+	case ended:
 		if c.s.has(flagHeld) {
 			c.ended = true
 			return true

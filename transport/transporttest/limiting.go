@@ -23,11 +23,14 @@ var limitTests = []test{
 	{"a client that takes nothing ends after write-timeout", writeStalls},
 	{"a client that reads slowly does not", writeFlows},
 	{"a connection ends within the spread of its lifetime", lifetimeEnds},
+	{"over total-output-bytes the largest outputs go first", largestGoFirst},
+}
+
+var rateTests = []test{
 	{"a client over messages-per-second is slowed and loses nothing", messagesSlowed},
 	{"a client over bytes-per-second is slowed and loses nothing", bytesSlowed},
 	{"a slowed client that ends its input gets its answers", slowedEnds},
 	{"a slowed client delays no shutdown", slowedShutdown},
-	{"over total-output-bytes the largest outputs go first", largestGoFirst},
 }
 
 // limited gives the listener the options of a query.

@@ -34,7 +34,7 @@ func Run(t *testing.T, configure func(*transport.Config)) {
 
 // BareGroups are the groups about sockets, with which clients that speak first
 // have nothing to do.
-var BareGroups = []string{"Accepting", "Listeners", "Proxied", "WebSocket"}
+var BareGroups = []string{"Accepting", "Listeners", "Limits", "Proxied", "WebSocket"}
 
 // RunVariant checks that the variant conforms.
 func RunVariant(t *testing.T, v Variant) {
@@ -54,6 +54,7 @@ func RunVariant(t *testing.T, v Variant) {
 		{"Accepting", acceptingTests},
 		{"Listeners", listenerTests},
 		{"Limits", limitTests},
+		{"Rates", rateTests},
 		{"Proxied", proxiedTests},
 		{"WebSocket", webSocketTests},
 		{"Conn", connTests},
