@@ -89,7 +89,7 @@ func (t *Transport) deadlineLocked(s *slot, i, now uint32) (d deadline) {
 		return d
 	}
 	m := w.meter
-	if l.FirstMessageTimeout > 0 && s.messagesIn.Load() == 0 {
+	if l.FirstMessageTimeout > 0 && s.messagesIn == 0 {
 		d.sooner(m.opened+ticks(l.FirstMessageTimeout)+1, aimFirst)
 	}
 	if m.stuck != 0 {

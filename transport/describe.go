@@ -47,10 +47,10 @@ func (t *Transport) infoLocked(s *slot, i uint32) ConnInfo {
 		Listener:     t.bound[s.listener].String(),
 		Opened:       time.Unix(0, s.opened),
 		LastActive:   t.start.Add(time.Duration(s.lastActive.Load()-1) * wheelTick),
-		MessagesIn:   s.messagesIn.Load(),
+		MessagesIn:   s.messagesIn,
 		BytesIn:      s.bytesIn.Load(),
-		MessagesOut:  s.messagesOut.Load(),
-		BytesOut:     s.bytesOut.Load(),
+		MessagesOut:  s.messagesOut,
+		BytesOut:     s.bytesOut,
 		PendingBytes: int(s.outBytes),
 		QueuedIn:     int(s.queued.Load()),
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"slices"
 
 	"flamingo/idspace"
 )
@@ -113,27 +114,32 @@ func (in *intake) flush(s *slot, i uint32) {
 		return
 	}
 	id := idspace.ID(s.id.Load())
-	block := make([]byte, 0, in.bytes)
-	for _, msg := range in.messages {
-		start := len(block)
-		block = append(block, msg...)
-		in.batch = append(in.batch, Message{ID: id, Data: block[start:len(block):len(block)], Kind: in.kind, slot: i})
+	block := make([]byte, in.bytes)
+	batch := slices.Grow(in.batch, n)[:n]
+	start := 0
+	for k, msg := range in.messages {
+		end := start + copy(block[start:], msg)
+		m := &batch[k] // field by field: a literal is put together elsewhere and then copied
+		m.ID, m.Data, m.Kind, m.slot = id, block[start:end:end], in.kind, i
+		start = end
 	}
-	first := s.messagesIn.Add(uint64(n)) == uint64(n)
 	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
-	if first {
-		s.tally = uint32(s.messagesOut.Load())
+	if s.messagesIn == 0 {
+		s.tally = uint32(s.messagesOut)
 	}
-	s.flags.And(^(flagSent | flagAnswered))
+	s.messagesIn += uint64(n)
+	if s.has(flagSent | flagAnswered) {
+		s.flags.And(^(flagSent | flagAnswered))
+	}
 	s.queued.Add(int32(n))
 	s.mu.Unlock()
-	if !in.t.inbox.put(in.batch) {
+	if !in.t.inbox.put(batch) {
 		s.queued.Add(int32(-n))
 	}
 	in.t.charge(s, i, n, in.bytes, false)
 	clear(in.messages)
-	clear(in.batch)
-	in.messages, in.batch, in.bytes = in.messages[:0], in.batch[:0], 0
+	clear(batch)
+	in.messages, in.batch, in.bytes = in.messages[:0], batch[:0], 0
 }
 
 // reasonFor is why a connection ends whose input was refused.

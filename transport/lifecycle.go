@@ -133,8 +133,8 @@ func (t *Transport) reviewLocked(s *slot, i uint32) verdict {
 // sent. Without the latter, of two workers that answer two messages the slower
 // one would find the connection gone (ADR 4).
 func answeredLocked(s *slot) bool {
-	in := s.messagesIn.Load()
-	return in == 0 || s.has(flagAnswered) && int64(s.messagesOut.Load())-int64(s.tally) >= int64(in)
+	in := s.messagesIn
+	return in == 0 || s.has(flagAnswered) && int64(s.messagesOut)-int64(s.tally) >= int64(in)
 }
 
 // end makes the id gone for good: what is not written is lost and accounted

@@ -144,8 +144,8 @@ const framingRoom = 16
 // output. It reports whether the driver is to be told.
 func (t *Transport) acceptedLocked(s *slot, size int) (attend bool) {
 	over := t.countOutputLocked(s, size)
-	s.messagesOut.Add(1)
-	s.bytesOut.Add(uint64(size))
+	s.messagesOut++
+	s.bytesOut += uint64(size)
 	f := s.flags.Load()
 	if f&flagAnswered == 0 {
 		answer := flagSent
@@ -278,8 +278,8 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 	withdrawn := s.id.Load() == uint64(id) && b.out != nil && b.out.withdraw(c)
 	if withdrawn {
 		t.countOutputLocked(s, -len(c.data))
-		s.messagesOut.Add(^uint64(0))
-		s.bytesOut.Add(-uint64(len(c.data)))
+		s.messagesOut--
+		s.bytesOut -= uint64(len(c.data))
 	}
 	attend := withdrawn && s.has(flagClosing) && t.dirtyLocked(s) // its end may have waited for this alone
 	driver := s.driver

@@ -42,9 +42,10 @@ type slot struct {
 
 	opened int64 // immutable while not free; Unix nanoseconds
 
-	// Written by the driver (in) and under mu (out), read anywhere.
-	messagesIn, bytesIn   atomic.Uint64
-	messagesOut, bytesOut atomic.Uint64
+	bytesIn atomic.Uint64 // written by the driver, read anywhere
+
+	messagesIn            uint64 // guarded by mu
+	messagesOut, bytesOut uint64 // guarded by mu: accepted, less what was taken back
 }
 
 // slotBuffers holds what a connection needs only while bytes wait.
@@ -110,8 +111,6 @@ func (s *slot) clearLocked() {
 	s.fd, s.outBytes, s.driver, s.listener, s.reason = -1, 0, 0, 0, ReasonNone
 	s.lastActive.Store(0)
 	s.tally, s.opened = 0, 0
-	s.messagesIn.Store(0)
 	s.bytesIn.Store(0)
-	s.messagesOut.Store(0)
-	s.bytesOut.Store(0)
+	s.messagesIn, s.messagesOut, s.bytesOut = 0, 0, 0
 }
