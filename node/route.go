@@ -71,7 +71,7 @@ func (c *localCarrier) describe(_ context.Context, id ID) (ConnInfo, error) {
 
 // judge tells an id that had its connection from one that is still to come.
 func (c *localCarrier) judge(id ID, err error) error {
-	if errors.Is(err, ErrGone) && !c.ids.Issued(id) {
+	if err != nil && errors.Is(err, ErrGone) && !c.ids.Issued(id) {
 		return ErrNeverIssued
 	}
 	return err
