@@ -98,7 +98,27 @@ func NewInbox(limit int64) *Inbox {
 	return b
 }
 
-func (b *Inbox) Put(batch []Message) bool       { return b.q.put(batch) }
+// Put puts in a batch, each run of one id at once.
+func (b *Inbox) Put(batch []Message) bool {
+	for n := 0; len(batch) > 0; batch, n = batch[n:], 0 {
+		var block []byte
+		var sizes []uint32
+		for ; n < len(batch) && batch[n].ID == batch[0].ID; n++ {
+			block = append(block, batch[n].Data...)
+			sizes = append(sizes, uint32(len(batch[n].Data)))
+		}
+		if !b.q.put(batch[0].ID, batch[0].slot, KindDefault, block, sizes) {
+			return false
+		}
+	}
+	return true
+}
+
+// PutRun puts in messages of one connection.
+func (b *Inbox) PutRun(id idspace.ID, block []byte, sizes []uint32) bool {
+	return b.q.put(id, 0, KindDefault, block, sizes)
+}
+
 func (b *Inbox) Take(into []Message) int        { return b.q.take(into) }
 func (b *Inbox) TryTake(into []Message) int     { return b.q.tryTake(into) }
 func (b *Inbox) Forget(m *Message)              { b.q.forget(m.cost()) }

@@ -8,12 +8,9 @@ import (
 	"flamingo/idspace"
 )
 
-// messageOverhead is what a queued message costs beside its bytes: its entry
-// in the ring.
+// messageOverhead is what a queued message costs beside its bytes: no less than
+// its place in the inbox, and about its Message once it is taken.
 const messageOverhead = 48
-
-// minRing is the smallest ring, in messages.
-const minRing = 1024
 
 // A Message is what a client sent.
 type Message struct {
@@ -26,8 +23,19 @@ type Message struct {
 
 func (m *Message) cost() int64 { return int64(len(m.Data)) + messageOverhead }
 
-// An inbox is the queue of received messages: a locked ring, filled a batch at
-// a time and emptied one or many at a time.
+// A run is messages of one connection that follow one another in one block: one
+// entry of the inbox, so that a queue of many short messages is short, to the
+// garbage collector too.
+type run struct {
+	id   idspace.ID
+	data []byte // of the messages, without gaps
+	slot uint32
+	left uint16 // messages, whose lengths are kept apart; never 0
+	kind Kind
+}
+
+// An inbox is the queue of received messages: it is filled a run at a time and
+// emptied one message or many at a time.
 //
 // It is bounded in bytes by its readers-to-be: drivers read from a socket only
 // while hasRoom, so the queue exceeds its limit by at most what one read of
@@ -43,12 +51,11 @@ type inbox struct {
 	onRoom  func()
 
 	mu      sync.Mutex
-	ring    []Message // guarded by mu; length a power of two
-	head    int       // guarded by mu: position of the first
-	count   int       // guarded by mu
-	waiting int       // guarded by mu: takers asleep
-	waking  bool      // guarded by mu: a taker was woken and has not come yet
-	closed  bool      // guarded by mu
+	runs    ring[run]    // guarded by mu
+	sizes   ring[uint32] // guarded by mu: the lengths of the messages in runs
+	waiting int          // guarded by mu: takers asleep
+	waking  bool         // guarded by mu: a taker was woken and has not come yet
+	closed  bool         // guarded by mu
 	arrived sync.Cond
 }
 
@@ -68,26 +75,20 @@ func (q *inbox) starve() bool {
 	return !q.hasRoom()
 }
 
-// put appends a batch. It never blocks. Once the inbox is closed it takes
-// nothing and reports false.
-func (q *inbox) put(batch []Message) bool {
-	var cost int64
-	for i := range batch {
-		cost += batch[i].cost()
-	}
+// put appends messages of connection id, in slot i, all of one kind: their
+// lengths, of which there are one to batchSize, and the block that they fill. It never blocks. Once the
+// inbox is closed it takes nothing and reports false.
+func (q *inbox) put(id idspace.ID, i uint32, kind Kind, block []byte, sizes []uint32) bool {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.closed {
+		q.mu.Unlock()
 		return false
 	}
-	q.cost.Add(cost)
-	q.growLocked(len(batch))
-	mask := len(q.ring) - 1
-	for i := range batch {
-		q.ring[(q.head+q.count+i)&mask] = batch[i]
-	}
-	q.count += len(batch)
+	q.cost.Add(int64(len(block)) + int64(len(sizes))*messageOverhead)
+	q.runs.push(run{id: id, data: block, slot: i, left: uint16(len(sizes)), kind: kind})
+	q.sizes.push(sizes...)
 	q.wakeLocked()
+	q.mu.Unlock()
 	return true
 }
 
@@ -96,7 +97,7 @@ func (q *inbox) put(batch []Message) bool {
 func (q *inbox) take(into []Message) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.count == 0 {
+	for q.runs.count == 0 {
 		if q.closed {
 			return 0
 		}
@@ -115,19 +116,33 @@ func (q *inbox) tryTake(into []Message) int {
 	return q.takeLocked(into)
 }
 
-func (q *inbox) takeLocked(into []Message) int {
-	n := min(len(into), q.count)
-	mask := len(q.ring) - 1
-	for i := range n {
-		entry := &q.ring[(q.head+i)&mask]
-		into[i] = *entry
-		*entry = Message{}
+func (q *inbox) takeLocked(into []Message) (taken int) {
+	for taken < len(into) && q.runs.count > 0 {
+		taken += q.cutLocked(into[taken:])
 	}
-	q.head = (q.head + n) & mask
-	q.count -= n
-	q.shrinkLocked()
+	q.runs.shrink()
+	q.sizes.shrink()
 	q.wakeLocked()
-	return n
+	return taken
+}
+
+// cutLocked takes messages of the first run.
+func (q *inbox) cutLocked(into []Message) (taken int) {
+	r := q.runs.at(0)
+	taken = min(len(into), int(r.left))
+	data := r.data
+	for k := range taken {
+		size := *q.sizes.at(k)
+		m := &into[k] // field by field: a literal is put together elsewhere and then copied
+		m.ID, m.Data, m.Kind, m.slot = r.id, data[:size:size], r.kind, r.slot
+		data = data[size:]
+	}
+	q.sizes.drop(taken)
+	r.data = data
+	if r.left -= uint16(taken); r.left == 0 {
+		q.runs.drop(1)
+	}
+	return taken
 }
 
 // await waits until there is a message. It reports false when ctx is done, or
@@ -136,7 +151,7 @@ func (q *inbox) await(ctx context.Context) bool {
 	defer context.AfterFunc(ctx, q.wakeEveryone)()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.count == 0 {
+	for q.runs.count == 0 {
 		if q.closed || ctx.Err() != nil {
 			return false
 		}
@@ -158,7 +173,7 @@ func (q *inbox) wakeEveryone() {
 // wakeLocked wakes one sleeping taker if there is work for it and no other one
 // is on its way. A woken taker that leaves work behind wakes the next.
 func (q *inbox) wakeLocked() {
-	if q.count > 0 && q.waiting > 0 && !q.waking {
+	if q.runs.count > 0 && q.waiting > 0 && !q.waking {
 		q.waking = true
 		q.arrived.Signal()
 	}
@@ -174,39 +189,18 @@ func (q *inbox) forget(cost int64) {
 // close lets takers have what is left, then 0.
 func (q *inbox) close() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.closed = true
 	q.arrived.Broadcast()
+	q.mu.Unlock()
 }
 
 func (q *inbox) len() int {
+	count, _ := q.state()
+	return count
+}
+
+func (q *inbox) state() (count int, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.count
-}
-
-func (q *inbox) growLocked(by int) {
-	if q.count+by <= len(q.ring) {
-		return
-	}
-	size := max(minRing, len(q.ring))
-	for size < q.count+by {
-		size *= 2
-	}
-	q.resizeLocked(size)
-}
-
-// shrinkLocked gives back the memory of a ring that a burst made large.
-func (q *inbox) shrinkLocked() {
-	if q.count == 0 && len(q.ring) > 64*minRing {
-		q.resizeLocked(minRing)
-	}
-}
-
-func (q *inbox) resizeLocked(size int) {
-	ring := make([]Message, size)
-	for i := range q.count {
-		ring[i] = q.ring[(q.head+i)&(len(q.ring)-1)]
-	}
-	q.ring, q.head = ring, 0
+	return q.sizes.count, q.closed
 }

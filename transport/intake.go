@@ -27,9 +27,9 @@ type intake struct {
 	messages [][]byte // decoded, not yet copied
 	bytes    int      // their total length
 	kind     Kind     // of all of them
-	batch    []Message
-	clear    []byte // what TLS has decrypted; nil until a connection has TLS
-	moved    int    // bytes that the last receive has counted
+	sizes    []uint32 // scratch of flush
+	clear    []byte   // what TLS has decrypted; nil until a connection has TLS
+	moved    int      // bytes that the last receive has counted
 }
 
 // feed cuts data of connection i into messages; the caller keeps data. It
@@ -115,13 +115,11 @@ func (in *intake) flush(s *slot, i uint32) {
 	}
 	id := idspace.ID(s.id.Load())
 	block := make([]byte, in.bytes)
-	batch := slices.Grow(in.batch, n)[:n]
-	start := 0
+	sizes := slices.Grow(in.sizes, n)[:n]
+	end := 0
 	for k, msg := range in.messages {
-		end := start + copy(block[start:], msg)
-		m := &batch[k] // field by field: a literal is put together elsewhere and then copied
-		m.ID, m.Data, m.Kind, m.slot = id, block[start:end:end], in.kind, i
-		start = end
+		end += copy(block[end:], msg)
+		sizes[k] = uint32(len(msg))
 	}
 	s.mu.Lock() // a send in this moment answers earlier messages or these, not both
 	if s.messagesIn == 0 {
@@ -133,13 +131,12 @@ func (in *intake) flush(s *slot, i uint32) {
 	}
 	s.queued.Add(int32(n))
 	s.mu.Unlock()
-	if !in.t.inbox.put(batch) {
+	if !in.t.inbox.put(id, i, in.kind, block, sizes) {
 		s.queued.Add(int32(-n))
 	}
 	in.t.charge(s, i, n, in.bytes, false)
 	clear(in.messages)
-	clear(batch)
-	in.messages, in.batch, in.bytes = in.messages[:0], batch[:0], 0
+	in.messages, in.sizes, in.bytes = in.messages[:0], sizes[:0], 0
 }
 
 // reasonFor is why a connection ends whose input was refused.

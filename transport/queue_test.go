@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ func TestInboxIsAQueueThatCountsItsBytes(t *testing.T) {
 				var batch []transport.Message
 				for range rapid.IntRange(1, 700).Draw(t, "messages") {
 					serial++
-					batch = append(batch, transport.Message{ID: idspace.ID(serial), Data: make([]byte, serial%50)})
+					data := bytes.Repeat([]byte{byte(serial)}, serial%50)
+					batch = append(batch, transport.Message{ID: idspace.ID(1 + serial/5), Data: data})
 				}
 				if !q.Put(batch) {
 					t.Fatal("an open inbox refused a batch")
@@ -45,8 +47,8 @@ func TestInboxIsAQueueThatCountsItsBytes(t *testing.T) {
 					t.Fatalf("took %d of %d into %d", n, len(queued), len(into))
 				}
 				for k, m := range into[:n] {
-					if m.ID != queued[k].ID {
-						t.Fatalf("took %v; want %v", m.ID, queued[k].ID)
+					if want := queued[k]; m.ID != want.ID || !bytes.Equal(m.Data, want.Data) || cap(m.Data) != len(m.Data) {
+						t.Fatalf("took %v %v of capacity %d; want %v %v of its length", m.ID, m.Data, cap(m.Data), want.ID, want.Data)
 					}
 				}
 				taken, queued = append(taken, into[:n]...), queued[n:]
@@ -77,6 +79,26 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+func TestInboxAllocatesNothingForWhatItHandsOn(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	q := transport.NewInbox(1 << 20)
+	block, sizes := make([]byte, 320), []uint32{64, 64, 64, 64, 64}
+	into := make([]transport.Message, 7)
+	step := func() {
+		for range 3 {
+			q.PutRun(1, block, sizes)
+		}
+		for taken := 0; taken < 15; {
+			taken += q.TryTake(into)
+		}
+	}
+	if n := testing.AllocsPerRun(100, step); n != 0 {
+		t.Errorf("%v allocations; want none", n)
+	}
 }
 
 func TestInboxWakesTakersUntilItIsEmpty(t *testing.T) {
