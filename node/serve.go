@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 
 	"flamingo/transport"
@@ -59,7 +60,9 @@ func (f HandlerFuncs) HandleClose(id ID, why Reason) {
 // so a call that takes long delays the others of that goroutine. Serve returns
 // nil once the node is closed and everything was handled. An event counts as
 // not taken until its call has returned: so calls that take long pause reading
-// at Opts.QueueBytes and accepting at Opts.MaxConns.
+// at Opts.QueueBytes and accepting at Opts.MaxConns. Messages of one connection
+// may count until the last of several has been handled, in all at most a quarter
+// of Opts.QueueBytes.
 //
 // When ctx is done Serve returns the context's cause after the calls under
 // way. What it had taken and not handled is dropped: messages, opens and closes.
@@ -74,145 +77,192 @@ func (n *Node) Serve(ctx context.Context, h Handler, workers int) error {
 	if workers < 1 || workers > MaxWorkers {
 		return badOption("workers", workers, "1 to 65536")
 	}
-	s := &server{clients: n.clients, handler: h}
-	for range workers {
-		s.lanes = append(s.lanes, newLane())
+	s := &server{clients: n.clients, handler: h, late: n.clients.QueueBytes() / 4 / int64(workers)}
+	if workers == 1 {
+		s.alone(ctx)
+	} else {
+		s.spread(ctx, workers)
 	}
-	var handling, dispatching sync.WaitGroup
-	for _, l := range s.lanes {
-		handling.Go(func() { s.work(ctx, l) })
-	}
-	dispatching.Go(func() { s.dispatchOpens(ctx) })
-	dispatching.Go(func() { s.dispatchMessages(ctx) })
-	dispatching.Go(func() { s.dispatchCloses(ctx) })
-	dispatching.Wait()
-	for _, l := range s.lanes {
-		l.close()
-	}
-	handling.Wait()
 	return context.Cause(ctx)
 }
 
-// A server spreads the events of the transport's three queues over lanes, one
-// for each worker, so that for one connection the order is kept across kinds.
-//
-// That order: an open is queued before the first message, and a close after
-// the last message is done with. So whoever takes messages or closes then
-// takes every open too, and hands the opens on first. The lanes need no bound
-// of their own: until it is handled or dropped, a message counts against
-// Opts.QueueBytes, and an open or a close holds one of Opts.MaxConns places.
+// A server takes events from the transport's three queues and hands them to the
+// handler.
 type server struct {
 	clients *transport.Transport
 	handler Handler
-	lanes   []*lane
 
-	mu sync.Mutex // held from taking events until they are on their lanes
+	// late bounds the bytes of messages that a worker has handled and not yet
+	// said so. For all workers together it is a quarter of Opts.QueueBytes: so a
+	// call that takes long cannot keep reading paused with what is handled.
+	late int64
 }
 
-func (s *server) lane(id ID) *lane { return s.lanes[uint64(id)%uint64(len(s.lanes))] }
-
-func (s *server) dispatchOpens(ctx context.Context) {
-	for s.clients.AwaitOpen(ctx) {
-		s.mu.Lock()
-		s.opensLocked()
-		s.mu.Unlock()
-	}
+// alone has one goroutine take events and call the handler with them.
+func (s *server) alone(ctx context.Context) {
+	var handling sync.WaitGroup
+	handling.Go(func() {
+		taken := new(events)
+		s.clients.ServeEvents(ctx, func() {
+			taken.take(s.clients)
+			s.handle(ctx, taken)
+		})
+	})
+	handling.Wait()
 }
 
-func (s *server) opensLocked() {
-	for {
-		o, ok := s.clients.TryHoldOpen()
-		if !ok {
-			return
-		}
-		s.lane(o.Conn.ID()).put(event{open: o})
-	}
-}
-
-// dispatchBatch is how many messages are taken at a time.
-const dispatchBatch = 256
-
-func (s *server) dispatchMessages(ctx context.Context) {
-	batch := make([]transport.Message, dispatchBatch)
-	for s.clients.AwaitData(ctx) {
-		s.mu.Lock()
-		taken := batch[:s.clients.TryRecvMany(batch)]
-		s.opensLocked()
-		for i := range taken {
-			s.lane(taken[i].ID).put(event{message: taken[i]})
-		}
-		s.mu.Unlock()
-		clear(taken)
-	}
-}
-
-func (s *server) dispatchCloses(ctx context.Context) {
-	for s.clients.AwaitClose(ctx) {
-		s.mu.Lock()
-		if c, ok := s.clients.TryHoldClose(); ok {
-			s.opensLocked()
-			s.lane(c.ID).put(event{end: c})
-		}
-		s.mu.Unlock()
-	}
-}
-
-// work calls the handler with the events of one lane.
-func (s *server) work(ctx context.Context, l *lane) {
-	for {
-		events, ok := l.take()
-		if !ok {
-			return
-		}
-		for i := range events {
-			if ctx.Err() == nil {
-				s.handle(&events[i])
+// spread has one goroutine take events and put them on lanes, one for each
+// worker, from where the workers call the handler with them. The lanes need no
+// bound of their own: until it is handled or dropped, a message counts against
+// Opts.QueueBytes, and an open or a close holds one of Opts.MaxConns places.
+func (s *server) spread(ctx context.Context, workers int) {
+	lanes := make(lanes, workers)
+	var handling sync.WaitGroup
+	for i := range lanes {
+		l := newLane()
+		lanes[i] = l
+		handling.Go(func() {
+			for taken := new(events); l.take(taken); {
+				s.handle(ctx, taken)
 			}
-			s.done(&events[i])
+		})
+	}
+	taken := new(events)
+	s.clients.ServeEvents(ctx, func() {
+		taken.take(s.clients)
+		lanes.put(taken)
+	})
+	for _, l := range lanes {
+		l.close()
+	}
+	handling.Wait()
+}
+
+// handle calls the handler with events, unless ctx is done, and gives back what
+// they hold, handled or dropped. It leaves none.
+func (s *server) handle(ctx context.Context, taken *events) {
+	for _, o := range taken.opens {
+		if ctx.Err() == nil {
+			s.handler.HandleOpen(o.Conn.ID(), o.Conn)
 		}
-		clear(events)
+		s.clients.DoneOpen(o)
 	}
-}
-
-func (s *server) handle(e *event) {
-	switch {
-	case e.isOpen():
-		s.handler.HandleOpen(e.open.Conn.ID(), e.open.Conn)
-	case e.isClose():
-		s.handler.HandleClose(e.end.ID, e.end.Why)
-	default:
-		s.handler.HandleData(e.message.ID, e.message.Data)
+	for rest := taken.messages; len(rest) > 0; {
+		rest = rest[s.handleRun(ctx, rest):]
 	}
-}
-
-// done gives back what e holds, handled or dropped.
-func (s *server) done(e *event) {
-	switch {
-	case e.isOpen():
-		s.clients.DoneOpen(e.open)
-	case e.isClose():
-		s.clients.DoneClose(e.end)
-	default:
-		s.clients.Done(&e.message)
+	for _, c := range taken.closes {
+		if ctx.Err() == nil {
+			s.handler.HandleClose(c.ID, c.Why)
+		}
+		s.clients.DoneClose(c)
 	}
+	taken.clear()
 }
 
-// An event is an open, a close or a message.
-type event struct {
-	open    transport.Opened
-	end     transport.Closed
-	message transport.Message
+// handleRun handles the first message and those of its connection that follow
+// it, and returns how many. Up to the bound of late they are done with together.
+func (s *server) handleRun(ctx context.Context, messages []transport.Message) (n int) {
+	id, done, late := messages[0].ID, 0, int64(0)
+	for n < len(messages) && messages[n].ID == id {
+		if ctx.Err() == nil {
+			s.handler.HandleData(id, messages[n].Data)
+		}
+		late += messages[n].Cost()
+		n++
+		if late > s.late {
+			s.clients.Done(messages[done:n])
+			done, late = n, 0
+		}
+	}
+	s.clients.Done(messages[done:n])
+	return n
 }
 
-func (e *event) isOpen() bool  { return e.open.Conn != nil }
-func (e *event) isClose() bool { return e.end.ID != 0 }
+// events are what was taken from the transport and not handled, by kind. Whoever
+// handles all opens, then all messages, then all closes keeps the order of every
+// connection: its open is queued before its first message, and its close once
+// its last message is done with, so never beside one of its messages.
+type events struct {
+	opens    []transport.Opened
+	messages []transport.Message
+	closes   []transport.Closed
+}
+
+// takenAtOnce is how many messages are taken at a time at most.
+const takenAtOnce = 256
+
+// take fills e, which is empty. Opens are taken last: so those of the messages
+// and closes are among them, or were taken before.
+func (e *events) take(from *transport.Transport) {
+	e.messages = slices.Grow(e.messages, takenAtOnce)[:takenAtOnce]
+	e.messages = e.messages[:from.TryRecvMany(e.messages)]
+	e.closes = from.HoldCloses(e.closes)
+	e.opens = from.HoldOpens(e.opens)
+}
+
+// clear empties e and keeps its memory.
+func (e *events) clear() {
+	e.opens, e.messages, e.closes = emptied(e.opens), emptied(e.messages), emptied(e.closes)
+}
+
+func emptied[T any](list []T) []T {
+	clear(list)
+	return list[:0]
+}
+
+func (e *events) isEmpty() bool { return len(e.opens)+len(e.messages)+len(e.closes) == 0 }
+
+// moveTo appends the events to those of another and empties e.
+func (e *events) moveTo(to *events) {
+	if to.isEmpty() {
+		*to, *e = *e, *to
+		return
+	}
+	to.opens = append(to.opens, e.opens...)
+	to.messages = append(to.messages, e.messages...)
+	to.closes = append(to.closes, e.closes...)
+	e.clear()
+}
+
+// lanes are those of all workers. A connection stays with one.
+type lanes []*lane
+
+func (ls lanes) of(id ID) *lane { return ls[uint64(id)%uint64(len(ls))] }
+
+// put spreads the events over the lanes and empties taken. Each lane gets its
+// share at once.
+func (ls lanes) put(taken *events) {
+	for _, o := range taken.opens {
+		l := ls.of(o.Conn.ID())
+		l.share.opens = append(l.share.opens, o)
+	}
+	for _, m := range taken.messages {
+		l := ls.of(m.ID)
+		l.share.messages = append(l.share.messages, m)
+	}
+	for _, c := range taken.closes {
+		l := ls.of(c.ID)
+		l.share.closes = append(l.share.closes, c)
+	}
+	for _, o := range taken.opens {
+		ls.of(o.Conn.ID()).putShare()
+	}
+	for _, m := range taken.messages {
+		ls.of(m.ID).putShare()
+	}
+	for _, c := range taken.closes {
+		ls.of(c.ID).putShare()
+	}
+	taken.clear()
+}
 
 // A lane is the queue of one worker.
 type lane struct {
+	share events // owned by who puts: what goes to the worker next
+
 	mu      sync.Mutex
-	events  []event // guarded by mu
-	spare   []event // guarded by mu: the memory of what was taken before
-	closed  bool    // guarded by mu
+	waiting events // guarded by mu
+	closed  bool   // guarded by mu
 	arrived sync.Cond
 }
 
@@ -222,29 +272,32 @@ func newLane() *lane {
 	return l
 }
 
-func (l *lane) put(e event) {
+// putShare gives the worker its share, if there is one.
+func (l *lane) putShare() {
+	if l.share.isEmpty() {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.events = append(l.events, e)
-	if len(l.events) == 1 {
+	if l.waiting.isEmpty() {
 		l.arrived.Signal()
 	}
+	l.share.moveTo(&l.waiting)
 }
 
-// take waits for events and returns them all; they are the caller's until the
-// next take. ok is false when the lane is closed and empty.
-func (l *lane) take() (events []event, ok bool) {
+// take waits for events and moves them into taken, which is empty. It reports
+// false when the lane is closed and empty.
+func (l *lane) take(taken *events) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.events) == 0 {
+	for l.waiting.isEmpty() {
 		if l.closed {
-			return nil, false
+			return false
 		}
 		l.arrived.Wait()
 	}
-	events = l.events
-	l.events, l.spare = l.spare[:0], events
-	return events, true
+	l.waiting.moveTo(taken)
+	return true
 }
 
 func (l *lane) close() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,30 +84,32 @@ func (h *orderHandler) HandleClose(id node.ID, why node.Reason) {
 }
 
 func TestServeCallsForOneConnectionInOrderAndNeverAtOnce(t *testing.T) {
-	eachDriver(t, func(t *testing.T, opts node.Opts) {
-		opts.QueueBytes = 64 << 10 // so that reading pauses at times
-		n := start(t, opts)
-		h := &orderHandler{t: t, n: n}
-		served := make(chan error, 1)
-		go func() { served <- n.Serve(context.Background(), h, 7) }()
+	for _, workers := range []int{1, 2, 7} {
+		eachDriver(t, func(t *testing.T, opts node.Opts) {
+			opts.QueueBytes = 64 << 10 // so that reading pauses at times
+			n := start(t, opts)
+			h := &orderHandler{t: t, n: n}
+			served := make(chan error, 1)
+			go func() { served <- n.Serve(context.Background(), h, workers) }()
 
-		const conns, count = 60, 200
-		var talking sync.WaitGroup
-		for k := range conns {
-			talking.Go(func() { talk(t, n, k%3, count) })
-		}
-		talking.Wait()
-		until(t, "every close", func() bool { return h.closed.Load() == conns })
-		if err := n.Close(t.Context()); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if err := receive(t, "Serve", served); err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-		if h.opened.Load() != conns || h.messages.Load() < conns/3*2*count {
-			t.Errorf("%d opens, %d messages; want %d and at least %d", h.opened.Load(), h.messages.Load(), conns, conns/3*2*count)
-		}
-	})
+			const conns, count = 60, 200
+			var talking sync.WaitGroup
+			for k := range conns {
+				talking.Go(func() { talk(t, n, k%3, count) })
+			}
+			talking.Wait()
+			until(t, "every close", func() bool { return h.closed.Load() == conns })
+			if err := n.Close(t.Context()); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			if err := receive(t, "Serve", served); err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+			if h.opened.Load() != conns || h.messages.Load() < conns/3*2*count {
+				t.Errorf("%d opens, %d messages; want %d and at least %d", h.opened.Load(), h.messages.Load(), conns, conns/3*2*count)
+			}
+		})
+	}
 }
 
 // serve runs Serve until the end of the test.
@@ -355,36 +358,74 @@ func TestEventsThatServeHasNotHandledHoldTheirPlaces(t *testing.T) {
 	})
 }
 
-func TestEventsThatServeDropsGiveUpTheirPlaces(t *testing.T) {
-	eachDriver(t, func(t *testing.T, opts node.Opts) {
-		opts.MaxConns = 4
-		n := start(t, opts)
-		ctx, cancel := context.WithCancel(context.Background())
-		entered, leave := make(chan struct{}), make(chan struct{})
-		served := make(chan error, 1)
-		go func() {
-			served <- n.Serve(ctx, node.HandlerFuncs{Open: func(node.ID, net.Conn) {
-				entered <- struct{}{}
-				<-leave
-			}}, 1)
-		}()
-		dialAndClose(t, n, 4)
-		receive(t, "the first open", entered)
-		until(t, "every event to be taken", func() bool {
-			st := n.Stats()
-			return st.Closed[node.ReasonClient]+st.Closed[node.ReasonError] == 4 && st.OpensWaiting+st.ClosesWaiting == 0
+func TestEventsThatServeDropsOrLeavesGiveUpTheirPlaces(t *testing.T) {
+	for _, workers := range []int{1, 2} { // with one worker there is nobody to take events meanwhile
+		eachDriver(t, func(t *testing.T, opts node.Opts) {
+			opts.MaxConns = 4
+			n := start(t, opts)
+			ctx, cancel := context.WithCancel(context.Background())
+			entered, leave := make(chan struct{}, 4), make(chan struct{})
+			served := make(chan error, 1)
+			go func() {
+				served <- n.Serve(ctx, node.HandlerFuncs{Open: func(node.ID, net.Conn) {
+					entered <- struct{}{}
+					<-leave
+				}}, workers)
+			}()
+			dialAndClose(t, n, 4)
+			receive(t, "the first open", entered)
+			until(t, "every end", func() bool {
+				st := n.Stats()
+				return st.Closed[node.ReasonClient]+st.Closed[node.ReasonError] == 4 &&
+					(workers == 1 || st.OpensWaiting+st.ClosesWaiting == 0)
+			})
+			cancel()
+			close(leave)
+			if err := receive(t, "Serve", served); !errors.Is(err, context.Canceled) {
+				t.Errorf("Serve: %v", err)
+			}
+			serve(t, n, node.HandlerFuncs{Data: func(id node.ID, msg []byte) { _ = n.SendData(id, msg) }}, 1)
+			for range 4 {
+				c := connect(t, n)
+				c.say("x\n")
+				c.expect("x")
+			}
 		})
-		cancel()
-		close(leave)
-		if err := receive(t, "Serve", served); !errors.Is(err, context.Canceled) {
-			t.Errorf("Serve: %v", err)
-		}
-		serve(t, n, node.HandlerFuncs{Data: func(id node.ID, msg []byte) { _ = n.SendData(id, msg) }}, 1)
-		for range 4 {
-			c := connect(t, n)
-			c.say("x\n")
-			c.expect("x")
-		}
+	}
+}
+
+// What was taken at once is of one connection here, and its last call waits.
+func TestReadingGoesOnWhenOneCallIsLeftOfAFullQueue(t *testing.T) {
+	eachDriver(t, func(t *testing.T, opts node.Opts) {
+		opts.QueueBytes = 64 << 10
+		n := start(t, opts)
+		full := func() bool { return n.Stats().QueuedBytes >= opts.QueueBytes }
+		calls, last, done := uint64(0), uint64(0), make(chan struct{})
+		serve(t, n, node.HandlerFuncs{Data: func(node.ID, []byte) {
+			switch calls++; calls {
+			case 1:
+				until(t, "a full queue", full)
+			case 2: // the first of all that came meanwhile
+				until(t, "a full queue", full)
+				last = 1 + uint64(n.Stats().QueuedBytes/(2000+48))
+			case last:
+				until(t, "more", func() bool { return n.Stats().MessagesIn > last+1 })
+				close(done)
+			}
+		}}, 1)
+		c := connect(t, n)
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		defer c.Close()
+		writing.Go(func() {
+			line := []byte(strings.Repeat("x", 2000) + "\n")
+			for {
+				if _, err := c.Write(line); err != nil {
+					return
+				}
+			}
+		})
+		receive(t, "the last call", done)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 // memory of its own, so an open or a close never lacks room in it.
 type chain struct {
 	link func(i uint32) *uint32 // where slot i keeps its link; guarded by mu
+	bell *bell                  // immutable; rung without mu
 
 	mu      sync.Mutex
 	first   uint32 // slot + 1, guarded by mu
@@ -19,8 +20,8 @@ type chain struct {
 	arrived sync.Cond
 }
 
-func newChain(link func(i uint32) *uint32) *chain {
-	c := &chain{link: link}
+func newChain(bell *bell, link func(i uint32) *uint32) *chain {
+	c := &chain{link: link, bell: bell}
 	c.arrived.L = &c.mu
 	return c
 }
@@ -29,8 +30,8 @@ func newChain(link func(i uint32) *uint32) *chain {
 // nothing and reports false.
 func (c *chain) put(i uint32) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
+		c.mu.Unlock()
 		return false
 	}
 	*c.link(i) = 0
@@ -44,6 +45,8 @@ func (c *chain) put(i uint32) bool {
 	if c.waiting > 0 {
 		c.arrived.Signal()
 	}
+	c.mu.Unlock()
+	c.bell.ring()
 	return true
 }
 
@@ -112,13 +115,19 @@ func (c *chain) wakeEveryone() {
 // close lets takers have what is left, then ok false.
 func (c *chain) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.closed = true
 	c.arrived.Broadcast()
+	c.mu.Unlock()
+	c.bell.ring()
 }
 
 func (c *chain) len() int {
+	count, _ := c.state()
+	return count
+}
+
+func (c *chain) state() (count int, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.count
+	return c.count, c.closed
 }

@@ -41,7 +41,7 @@
 //	slot.mu                      state, output and socket of one connection
 //	shedder.mu                   who ends connections for their output; only tried
 //	table.mu, inbox.mu, chain.mu,
-//	losses.mu, loop.mu,
+//	bell.mu, losses.mu, loop.mu,
 //	addressBook.mu               leaves: nothing is locked under them
 //
 // Under slot.mu only the codec, the source of ids, and the system calls for

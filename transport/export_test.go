@@ -94,7 +94,7 @@ const MessageOverhead = messageOverhead
 
 func NewInbox(limit int64) *Inbox {
 	b := new(Inbox)
-	b.q = newInbox(limit, func() { b.Rooms++ })
+	b.q = newInbox(limit, newBell(), func() { b.Rooms++ })
 	return b
 }
 
@@ -121,7 +121,7 @@ func (b *Inbox) PutRun(id idspace.ID, block []byte, sizes []uint32) bool {
 
 func (b *Inbox) Take(into []Message) int        { return b.q.take(into) }
 func (b *Inbox) TryTake(into []Message) int     { return b.q.tryTake(into) }
-func (b *Inbox) Forget(m *Message)              { b.q.forget(m.cost()) }
+func (b *Inbox) Forget(m *Message)              { b.q.forget(m.Cost()) }
 func (b *Inbox) Cost() int64                    { return b.q.cost.Load() }
 func (b *Inbox) Len() int                       { return b.q.len() }
 func (b *Inbox) HasRoom() bool                  { return b.q.hasRoom() }
@@ -129,12 +129,19 @@ func (b *Inbox) Starve() bool                   { return b.q.starve() }
 func (b *Inbox) Close()                         { b.q.close() }
 func (b *Inbox) Await(ctx context.Context) bool { return b.q.await(ctx) }
 
+func (b *Inbox) Bell() Bell { return Bell{b.q.bell} }
+
+// A Bell is what a queue rings.
+type Bell struct{ b *bell }
+
+func (b Bell) Wait(stop func() bool) { b.b.wait(stop) }
+
 // A Chain is a chain with links of its own.
 type Chain struct{ *chain }
 
 func NewChain(slots int) Chain {
 	links := make([]uint32, slots)
-	return Chain{newChain(func(i uint32) *uint32 { return &links[i] })}
+	return Chain{newChain(newBell(), func(i uint32) *uint32 { return &links[i] })}
 }
 
 func (c Chain) Put(i uint32) bool              { return c.put(i) }
@@ -143,6 +150,7 @@ func (c Chain) TryTake() (uint32, bool)        { return c.tryTake() }
 func (c Chain) Await(ctx context.Context) bool { return c.await(ctx) }
 func (c Chain) Close()                         { c.close() }
 func (c Chain) Len() int                       { return c.len() }
+func (c Chain) Bell() Bell                     { return Bell{c.bell} }
 
 // A Losses is the queue of notices.
 type Losses struct{ q *losses }

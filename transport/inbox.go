@@ -21,7 +21,8 @@ type Message struct {
 	slot uint32
 }
 
-func (m *Message) cost() int64 { return int64(len(m.Data)) + messageOverhead }
+// Cost is what the message counts against Config.QueueBytes.
+func (m *Message) Cost() int64 { return int64(len(m.Data)) + messageOverhead }
 
 // A run is messages of one connection that follow one another in one block: one
 // entry of the inbox, so that a queue of many short messages is short, to the
@@ -50,6 +51,8 @@ type inbox struct {
 	starved atomic.Bool
 	onRoom  func()
 
+	bell *bell // immutable; rung without mu
+
 	mu      sync.Mutex
 	runs    ring[run]    // guarded by mu
 	sizes   ring[uint32] // guarded by mu: the lengths of the messages in runs
@@ -59,8 +62,8 @@ type inbox struct {
 	arrived sync.Cond
 }
 
-func newInbox(limit int64, onRoom func()) *inbox {
-	q := &inbox{limit: limit, onRoom: onRoom}
+func newInbox(limit int64, bell *bell, onRoom func()) *inbox {
+	q := &inbox{limit: limit, bell: bell, onRoom: onRoom}
 	q.arrived.L = &q.mu
 	return q
 }
@@ -89,6 +92,7 @@ func (q *inbox) put(id idspace.ID, i uint32, kind Kind, block []byte, sizes []ui
 	q.sizes.push(sizes...)
 	q.wakeLocked()
 	q.mu.Unlock()
+	q.bell.ring()
 	return true
 }
 
@@ -192,6 +196,7 @@ func (q *inbox) close() {
 	q.closed = true
 	q.arrived.Broadcast()
 	q.mu.Unlock()
+	q.bell.ring()
 }
 
 func (q *inbox) len() int {

@@ -7,9 +7,42 @@ import (
 )
 
 // This file holds how the program takes events. For each kind there is a call
-// that waits and takes; and, for a program that must keep the kinds in order,
-// one that waits and takes nothing, and one that takes, does not wait, and lets
-// what it took count until the program says that it is done with it.
+// that waits and takes, and one that waits and takes nothing. A program that must
+// keep the kinds in order waits for all of them at once, with ServeEvents, and
+// takes with calls that do not wait and let what they took count until the
+// program says that it is done with it.
+
+// ServeEvents calls take whenever there is an event of any kind to take, until
+// ctx is done, or the transport is closed and everything was taken. take does
+// not wait for events, and may leave some.
+func (t *Transport) ServeEvents(ctx context.Context, take func()) {
+	defer context.AfterFunc(ctx, t.bell.ring)()
+	ended, ready := false, false
+	look := func() bool {
+		ready, ended = t.eventsWait()
+		ended = ended || ctx.Err() != nil
+		return ready || ended
+	}
+	for {
+		if !look() {
+			t.bell.wait(look)
+		}
+		if ended {
+			return
+		}
+		take()
+	}
+}
+
+// eventsWait reports whether there is something to take, and whether there
+// never will be again.
+func (t *Transport) eventsWait() (ready, ended bool) {
+	messages, noMessages := t.inbox.state()
+	opens, noOpens := t.opens.state()
+	closes, noCloses := t.closes.state()
+	ready = messages > 0 || opens > 0 || closes > 0
+	return ready, !ready && noMessages && noOpens && noCloses
+}
 
 // RecvOpen waits for the next accepted connection. ok is false once the
 // transport is closed.
@@ -53,6 +86,16 @@ func (t *Transport) TryHoldOpen() (o Opened, ok bool) {
 	return t.openedAt(i), true
 }
 
+// HoldOpens is TryHoldOpen for all that wait. It appends them to into.
+func (t *Transport) HoldOpens(into []Opened) []Opened {
+	for range t.opens.len() {
+		if o, ok := t.TryHoldOpen(); ok {
+			into = append(into, o)
+		}
+	}
+	return into
+}
+
 // DoneOpen says that the handling of o is over. It is called once.
 func (t *Transport) DoneOpen(o Opened) { t.unhold(t.table.at(o.slot), o.slot, holdOpen) }
 
@@ -65,8 +108,9 @@ func (t *Transport) RecvData() (id idspace.ID, data []byte, ok bool) {
 	if t.inbox.take(one[:]) == 0 {
 		return 0, nil, false
 	}
-	t.release(&one[0])
-	return one[0].ID, one[0].Data, true
+	m := &one[0]
+	t.release(t.table.at(m.slot), m, 1, m.Cost())
+	return m.ID, m.Data, true
 }
 
 // AwaitData waits until there is a message to take. It reports false once ctx
@@ -78,29 +122,39 @@ func (t *Transport) AwaitData(ctx context.Context) bool { return t.inbox.await(c
 // counts as queued.
 func (t *Transport) TryRecvMany(into []Message) int { return t.inbox.tryTake(into) }
 
-// Done says that the handling of m is over. What was sent to its connection
-// meanwhile counts as the answer.
-func (t *Transport) Done(m *Message) {
-	s := t.table.at(m.slot)
-	if !s.has(flagSent) {
-		t.release(m)
-		return
+// Done says that the handling of these messages is over. What was sent to their
+// connections meanwhile counts as the answer. Messages of one connection that
+// follow one another cost no more than one.
+func (t *Transport) Done(messages []Message) {
+	for len(messages) > 0 {
+		m, n, cost := &messages[0], 1, messages[0].Cost()
+		for ; n < len(messages) && messages[n].slot == m.slot; n++ {
+			cost += messages[n].Cost()
+		}
+		messages = messages[n:]
+		s := t.table.at(m.slot)
+		if !s.has(flagSent) {
+			t.release(s, m, n, cost)
+			continue
+		}
+		t.inbox.forget(cost)
+		s.mu.Lock() // against the arrival of a message, which clears both flags
+		left := s.queued.Add(int32(-n))
+		if left == 0 && s.has(flagSent) {
+			s.flags.Or(flagAnswered)
+		}
+		s.mu.Unlock()
+		t.released(s, m, left)
 	}
-	t.inbox.forget(m.cost())
-	s.mu.Lock() // against the arrival of a message, which clears both flags
-	left := s.queued.Add(-1)
-	if left == 0 && s.has(flagSent) {
-		s.flags.Or(flagAnswered)
-	}
-	s.mu.Unlock()
-	t.released(s, m, left)
 }
 
-// release lets the connection of m and the inbox go on without m.
-func (t *Transport) release(m *Message) {
-	t.inbox.forget(m.cost())
-	s := t.table.at(m.slot)
-	t.released(s, m, s.queued.Add(-1))
+// QueueBytes is Config.QueueBytes, or its default.
+func (t *Transport) QueueBytes() int64 { return t.cfg.QueueBytes }
+
+// release lets connection s of m and the inbox go on without n messages.
+func (t *Transport) release(s *slot, m *Message, n int, cost int64) {
+	t.inbox.forget(cost)
+	t.released(s, m, s.queued.Add(int32(-n)))
 }
 
 // released looks after a connection of which left messages wait.
@@ -151,6 +205,16 @@ func (t *Transport) TryHoldClose() (c Closed, ok bool) {
 		return Closed{}, false
 	}
 	return t.closedAt(i), true
+}
+
+// HoldCloses is TryHoldClose for all that wait. It appends them to into.
+func (t *Transport) HoldCloses(into []Closed) []Closed {
+	for range t.closes.len() {
+		if c, ok := t.TryHoldClose(); ok {
+			into = append(into, c)
+		}
+	}
+	return into
 }
 
 // DoneClose says that the handling of c is over. It is called once.

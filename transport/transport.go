@@ -17,6 +17,7 @@ type Transport struct {
 	inbox  *inbox
 	opens  *chain
 	closes *chain
+	bell   *bell // rung by the three
 	losses *losses
 
 	// Set by Listen, immutable from then on.
@@ -69,15 +70,16 @@ func New(cfg Config) (*Transport, error) {
 		cfg:     cfg,
 		table:   newTable(cfg.MaxConns),
 		losses:  newLosses(),
+		bell:    newBell(),
 		start:   time.Now(),
 		emptied: make(chan struct{}),
 	}
 	t.shedder.limit = cfg.TotalOutputBytes >> outputUnit
 	t.empty = sync.OnceFunc(func() { close(t.emptied) })
 	t.handshakes = newHandshakes(t)
-	t.inbox = newInbox(cfg.QueueBytes, t.wakeAll)
-	t.opens = newChain(func(i uint32) *uint32 { return &t.table.at(i).openNext })
-	t.closes = newChain(func(i uint32) *uint32 { return &t.table.at(i).closeNext })
+	t.inbox = newInbox(cfg.QueueBytes, t.bell, t.wakeAll)
+	t.opens = newChain(t.bell, func(i uint32) *uint32 { return &t.table.at(i).openNext })
+	t.closes = newChain(t.bell, func(i uint32) *uint32 { return &t.table.at(i).closeNext })
 	return t, nil
 }
 

@@ -43,7 +43,7 @@ func endComesLast(t *testing.T, s suite) {
 		if id, _, ok := r.TryRecvClose(); ok {
 			t.Fatalf("the end of %v was reported when %d messages were not done with", id, messages-k)
 		}
-		r.Done(&into[k])
+		r.Done(into[k : k+1])
 	}
 	r.expectClosed(id, transport.ReasonError)
 	r.expectNoMoreEvents()
@@ -264,6 +264,7 @@ var halfCloseTests = []test{
 	{"a client that asked nothing and ends its input is ended at once", halfClosedSilent},
 	{"a client that is not answered is ended after HalfClose", halfClosedUnanswered},
 	{"a client whose message waits in the queue is not ended", halfClosedQueued},
+	{"clients whose messages are done with together are ended alike", halfClosedTogether},
 }
 
 func halfClosedGetsAnswers(t *testing.T, s suite) {
@@ -374,6 +375,48 @@ func halfClosedUnanswered(t *testing.T, s suite) {
 	r.expectNoMoreEvents()
 }
 
+func halfClosedTogether(t *testing.T, s suite) {
+	r := s.start(t, func(c *transport.Config) { c.HalfClose = time.Hour })
+	const rounds = 2
+	clients := make(map[idspace.ID]*client)
+	into := make([]transport.Message, 3*2*rounds)
+	taken := 0
+	for range 3 {
+		c, id := r.connect()
+		clients[id] = c
+	}
+	for range rounds { // the messages of a connection come in several places
+		for _, c := range clients {
+			c.send("x\ny\n")
+			want := taken + 2
+			r.await("two messages", func() bool {
+				taken += r.TryRecvMany(into[taken:])
+				return taken == want
+			})
+		}
+	}
+	for _, m := range into {
+		if err := r.SendData(m.ID, m.Data); err != nil {
+			t.Errorf("SendData: %v", err)
+		}
+	}
+	for _, c := range clients {
+		c.closeWrite()
+	}
+	r.Done(into)
+	for range clients {
+		id, why := r.closed()
+		if why != transport.ReasonClient {
+			t.Errorf("%v ended for %v; want the client's end", id, why)
+		}
+		clients[id].expect("x\ny\nx\ny\n")
+	}
+	if queued := r.Stats().QueuedBytes; queued != 0 {
+		t.Errorf("%d bytes count as queued", queued)
+	}
+	r.expectNoMoreEvents()
+}
+
 func halfClosedQueued(t *testing.T, s suite) {
 	r := s.start(t, func(c *transport.Config) { c.HalfClose = time.Millisecond })
 	c, id := r.connect()
@@ -393,7 +436,7 @@ func halfClosedQueued(t *testing.T, s suite) {
 		t.Errorf("SendData while the question is handled: %v", err)
 	}
 	c.expect("answer\n")
-	r.Done(&one[0])
+	r.Done(one[:])
 	r.expectClosed(id, transport.ReasonClient)
 	r.expectNoMoreEvents()
 }

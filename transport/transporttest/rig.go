@@ -147,7 +147,7 @@ func (r *rig) message() transport.Message {
 	var one [1]transport.Message
 	for r.AwaitData(ctx) {
 		if r.TryRecvMany(one[:]) == 1 {
-			r.Done(&one[0])
+			r.Done(one[:])
 			return one[0]
 		}
 	}
