@@ -266,3 +266,30 @@ func NewBucket(now time.Duration) *Bucket {
 func (b *Bucket) Take(now time.Duration, n, rate int)                { b.b.take(now, n, rate) }
 func (b *Bucket) Tokens(now time.Duration, rate int) int             { return b.b.tokens(now, rate) }
 func (b *Bucket) Wait(now time.Duration, rate int) (d time.Duration) { return b.b.wait(now, rate) }
+
+// TakeTurns takes every turn to compute a handshake until giveBack.
+func TakeTurns(t *Transport) (giveBack func()) {
+	p := t.handshakes
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.free
+	p.free = 0
+	return func() {
+		for range n {
+			p.release()
+		}
+	}
+}
+
+// Seal notes that so many bytes behind those that are written are encrypted, and
+// that so many of them have begun to be written.
+func (o *Output) Seal(bytes, begun int) { o.o.sealed, o.o.begun = bytes, begun }
+
+// Unwritten is how many bytes are encrypted for a connection and not written,
+// those left out that a system call is about.
+func Unwritten(t *Transport, id idspace.ID) int {
+	s, i := t.table.find(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.sessionOf(i).unwritten()
+}

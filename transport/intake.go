@@ -149,8 +149,6 @@ func reasonFor(err error) Reason {
 		return ReasonTooLarge
 	case errors.Is(err, errRefused):
 		return ReasonRefused
-	case errors.Is(err, errUnread):
-		return ReasonSlow
 	default:
 		return ReasonProtocol
 	}

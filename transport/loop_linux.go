@@ -264,7 +264,7 @@ func (l *loop) read(s *slot, i uint32, ending bool) {
 		return
 	case f&flagClosing != 0, f&flagEOF != 0 && f&(flagHeld|flagUnread) == 0:
 		return
-	case f&flagThrottled != 0, f&flagOpening != 0 && f&flagUnread == 0 && l.t.stuffed(i) != nil:
+	case f&flagThrottled != 0, f&flagUnread == 0 && l.t.stuffed(i) != nil:
 		if ending {
 			s.flags.Or(flagReadEnd)
 		}

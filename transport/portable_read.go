@@ -22,7 +22,7 @@ func (c *portableConn) read() {
 		n, err := c.nc.Read(c.buf)
 		if n > 0 {
 			c.s.lastActive.Store(c.d.t.tick())
-			if !c.receive(c.buf[:n]) || !c.awaitHandshake() {
+			if !c.receive(c.buf[:n]) || !c.awaitWire() {
 				return
 			}
 		}
@@ -57,12 +57,12 @@ func (c *portableConn) receiveUnread() bool {
 	}
 }
 
-// awaitHandshake waits until the handshake of TLS has read enough of what was
-// received. It reports false if the writer halts the reader.
-func (c *portableConn) awaitHandshake() bool {
-	for h := c.d.t.stuffed(c.i); h != nil; h = c.d.t.stuffed(c.i) {
+// awaitWire waits until the wire takes more. It reports false if the writer halts
+// the reader.
+func (c *portableConn) awaitWire() bool {
+	for room := c.d.t.stuffed(c.i); room != nil; room = c.d.t.stuffed(c.i) {
 		select {
-		case <-h.room:
+		case <-room:
 		case <-c.halt:
 			return false
 		}

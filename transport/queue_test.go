@@ -456,3 +456,47 @@ func TestOutputTellsWhoWaitsHowItEnded(t *testing.T) {
 		t.Errorf("third: %v; want ErrGone", outcome)
 	}
 }
+
+// What is encrypted and has begun to be written may have reached the client.
+// What is encrypted cannot be withdrawn.
+func TestOutputKnowsWhatIsEncrypted(t *testing.T) {
+	for _, c := range []struct {
+		written, sealed, begun   int
+		gone, uncertain, counted int
+		withdrawn                bool // the message of bytes 8 to 12
+	}{
+		{0, 0, 0, 4, 0, 0, true},
+		{0, 16, 0, 4, 0, 0, false},
+		{0, 8, 8, 2, 2, 0, true},
+		{0, 16, 1, 3, 1, 0, false},
+		{0, 16, 9, 1, 3, 0, false},
+		{4, 8, 4, 2, 1, 1, false},
+		{4, 0, 0, 3, 0, 1, true},
+		{5, 3, 0, 2, 1, 1, true},
+		{5, 11, 11, 0, 3, 1, false},
+	} {
+		for _, waits := range []bool{false, true} {
+			var o transport.Output
+			o.Append([]byte("1234"))
+			o.Append([]byte("5678"))
+			third := o.Push([]byte("9abc"), waits)
+			o.Append([]byte("defg"))
+			o.TakeWaiting()
+			if _, n := o.Write(c.written); n != 0 {
+				t.Fatalf("%d messages are counted before their chunk is done", n)
+			}
+			o.Seal(c.sealed, c.begun)
+			o.PutBack()
+			if got := waits && o.Withdraw(third); got != (waits && c.withdrawn) {
+				t.Errorf("%+v: withdrawn %t", c, got)
+				continue
+			}
+			if waits {
+				continue
+			}
+			if gone, uncertain, written := o.Drop(); gone != c.gone || uncertain != c.uncertain || written != c.counted {
+				t.Errorf("%+v: %d gone, %d uncertain, %d written", c, gone, uncertain, written)
+			}
+		}
+	}
+}

@@ -62,6 +62,10 @@ func (se *session) load(out *output, closing bool) (more bool, err error) {
 	}
 	se.mu.Lock()
 	p.data, se.out = se.out, nil
+	if se.room != nil {
+		close(se.room)
+		se.room, se.relieved = nil, true
+	}
 	more = len(p.data) > 0
 	se.writing = more
 	se.mu.Unlock()

@@ -23,22 +23,26 @@ type session struct {
 	// that is over.
 	conn *tls.Conn
 
-	sealing *sealing // owned by who writes the connection: encrypted and not written; or nil
+	// Owned by who writes the connection.
+	sealing  *sealing // encrypted and not written; or nil
+	relieved bool     // the reader, which has stopped, may go on
 
 	mu      sync.Mutex
-	shake   *handshake // guarded by mu: while it is under way
-	in      []byte     // guarded by mu: received, and not read by crypto/tls
-	out     []byte     // guarded by mu: encrypted, and not taken by who writes
-	ended   bool       // guarded by mu: nothing follows in
-	ready   bool       // guarded by mu: the handshake has succeeded
-	writing bool       // guarded by mu: sealing is not nil
-	parted  bool       // guarded by mu: close_notify is encrypted, or need not be
+	shake   *handshake    // guarded by mu: while it is under way
+	in      []byte        // guarded by mu: received, and not read by crypto/tls
+	out     []byte        // guarded by mu: encrypted, and not taken by who writes
+	room    chan struct{} // guarded by mu: a reader has stopped until out is taken, which closes it; or nil
+	ended   bool          // guarded by mu: nothing follows in
+	ready   bool          // guarded by mu: the handshake has succeeded
+	writing bool          // guarded by mu: sealing is not nil
+	parted  bool          // guarded by mu: close_notify is encrypted, or need not be
 }
 
-// maxUnwritten bounds in bytes what waits to be written when a client makes
-// crypto/tls answer, as by requests to change keys, and does not read the
-// answers: what one seal makes, and some answers.
-const maxUnwritten = sealBudget + 32<<10
+// maxUnwritten is from how many encrypted bytes on, which wait to be written, a
+// connection is not read from: a client that makes crypto/tls answer, as by
+// requests to change keys, and does not read the answers, is not read either.
+// What one read brings about may exceed it.
+const maxUnwritten = 64 << 10
 
 // errNoInput: everything received was read.
 var errNoInput net.Error = noInput{}
@@ -48,9 +52,6 @@ type noInput struct{}
 func (noInput) Error() string   { return "no input so far" }
 func (noInput) Timeout() bool   { return true }
 func (noInput) Temporary() bool { return true } // for which crypto/tls looks
-
-// errUnread: the client does not read what it makes us write.
-var errUnread = errors.New("answers are not read")
 
 // Read gives crypto/tls what was received. During the handshake it waits.
 func (se *session) Read(p []byte) (int, error) {
@@ -114,12 +115,26 @@ func (se *session) lend(data []byte) {
 	}
 }
 
-// takeAway ends lend. It returns how many bytes wait to be written.
-func (se *session) takeAway() (unwritten int) {
+// takeAway ends lend. It reports whether there is something to write.
+func (se *session) takeAway() (owes bool) {
 	se.mu.Lock()
 	defer se.mu.Unlock()
 	se.in = nil
-	return len(se.out)
+	return len(se.out) > 0
+}
+
+// stuffed returns what is closed when there is room for further answers, or nil
+// if there is.
+func (se *session) stuffed() (room <-chan struct{}) {
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	if !se.writing || len(se.out) <= maxUnwritten {
+		return nil
+	}
+	if se.room == nil {
+		se.room = make(chan struct{})
+	}
+	return se.room
 }
 
 // owes reports whether there is something to write; closing says that nothing
@@ -179,8 +194,7 @@ func (in *intake) decrypt(s *slot, i uint32, w *wire, data []byte) (messages int
 			}
 		}
 	}
-	unwritten := se.takeAway()
-	if unwritten > 0 {
+	if se.takeAway() {
 		in.t.owe(s, i, idspace.ID(s.id.Load()))
 	}
 	switch {
@@ -188,8 +202,7 @@ func (in *intake) decrypt(s *slot, i uint32, w *wire, data []byte) (messages int
 		return messages, errInputEnded
 	case !errors.Is(err, errNoInput):
 		return messages, err
-	case unwritten > maxUnwritten:
-		return messages, errUnread
+	default:
+		return messages, nil
 	}
-	return messages, nil
 }

@@ -239,14 +239,20 @@ func (t *Transport) inputEnds(i uint32) *handshake {
 	return w.opening.shake
 }
 
-// stuffed returns the handshake that has to go on before more is read from the
-// connection, or nil.
-func (t *Transport) stuffed(i uint32) *handshake {
+// stuffed returns nil if the connection is to be read from, or else what the
+// reader receives from, or sees closed, when that may have changed. Then the
+// wire owes reading too.
+func (t *Transport) stuffed(i uint32) (room <-chan struct{}) {
 	w := t.table.wire(i)
-	if w == nil || w.opening == nil || w.opening.stage != stageTLS || !w.opening.shake.full() {
+	switch {
+	case w == nil || w.session == nil:
 		return nil
+	case w.opening == nil || w.opening.stage != stageTLS:
+		return w.session.stuffed()
+	case w.opening.shake.full():
+		return w.opening.shake.room
 	}
-	return w.opening.shake
+	return nil
 }
 
 // owe puts the connection on its driver's list: its wire has something to write,

@@ -52,6 +52,10 @@ func (l *loop) writeOnce(fd int32, out *output) (int, error) {
 func (l *loop) writeSealed(s *slot, se *session, out *output, closing bool) (wrote int, broken bool) {
 	for written := 0; written < writeBudget; {
 		more, err := se.load(out, closing)
+		if se.relieved {
+			se.relieved = false
+			s.flags.Or(flagUnread)
+		}
 		switch {
 		case !more && err == nil && out != nil && out.writing != nil: // messages may be empty
 			messages, _ := out.wrote(0)
