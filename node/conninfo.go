@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"flamingo/transport"
 )
 
 // connInfoJSON is a ConnInfo on its way from node to node: the body of the
@@ -23,6 +25,22 @@ type connInfoJSON struct {
 	BytesOut     uint64    `json:"bytes_out"`
 	PendingBytes int       `json:"pending_bytes"`
 	QueuedIn     int       `json:"queued_in"`
+	TLS          *tlsJSON  `json:"tls,omitempty"`
+}
+
+// tlsJSON and clientJSON have the fields of transport.TLSInfo and
+// transport.ClientIdentity.
+type tlsJSON struct {
+	Version     string      `json:"version"`
+	CipherSuite string      `json:"cipher_suite"`
+	ServerName  string      `json:"server_name,omitempty"`
+	Client      *clientJSON `json:"client,omitempty"`
+}
+
+type clientJSON struct {
+	Subject     string   `json:"subject"`
+	Names       []string `json:"names,omitempty"`
+	Fingerprint string   `json:"fingerprint"`
 }
 
 type addrJSON struct {
@@ -35,7 +53,7 @@ func encodeConnInfo(c ConnInfo) ([]byte, error) {
 		ID: c.ID, Listener: c.Listener, Local: addrToJSON(c.Local), Remote: addrToJSON(c.Remote),
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
-		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
+		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn, TLS: tlsToJSON(c.TLS),
 	})
 }
 
@@ -56,8 +74,25 @@ func decodeConnInfo(body []byte) (ConnInfo, error) {
 		ID: c.ID, Listener: c.Listener, Local: local, Remote: remote,
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
-		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
+		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn, TLS: c.TLS.info(),
 	}, nil
+}
+
+func tlsToJSON(t *transport.TLSInfo) *tlsJSON {
+	if t == nil {
+		return nil
+	}
+	return &tlsJSON{t.Version, t.CipherSuite, t.ServerName, (*clientJSON)(t.Client)}
+}
+
+func (t *tlsJSON) info() *transport.TLSInfo {
+	if t == nil {
+		return nil
+	}
+	return &transport.TLSInfo{
+		Version: t.Version, CipherSuite: t.CipherSuite, ServerName: t.ServerName,
+		Client: (*transport.ClientIdentity)(t.Client),
+	}
 }
 
 func addrToJSON(a net.Addr) *addrJSON {

@@ -50,6 +50,35 @@ type connection struct {
 		Bytes    uint64 `json:"bytes"`
 		Pending  uint64 `json:"pending_bytes"`
 	} `json:"out"`
+	TLS *encryption `json:"tls"`
+}
+
+// encryption is how a connection is encrypted.
+type encryption struct {
+	Version     string `json:"version"`
+	CipherSuite string `json:"cipher_suite"`
+	ServerName  string `json:"server_name"`
+	Client      *struct {
+		Subject     string `json:"subject"`
+		Fingerprint string `json:"fingerprint"`
+	} `json:"client"`
+}
+
+// rows is a line for the encryption and one for the client's certificate, as far
+// as there are these.
+func (e *encryption) rows() (lines [][2]string) {
+	if e == nil {
+		return nil
+	}
+	text := e.Version + ", " + e.CipherSuite
+	if e.ServerName != "" {
+		text += ", for " + e.ServerName
+	}
+	lines = append(lines, [2]string{"tls", text})
+	if e.Client != nil {
+		lines = append(lines, [2]string{"client", e.Client.Subject + ", SHA-256 " + e.Client.Fingerprint})
+	}
+	return lines
 }
 
 type connectionPage struct {
@@ -114,7 +143,7 @@ func (c *connsShowCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	now := time.Now()
-	for _, line := range [][2]string{
+	lines := [][2]string{
 		{"id", i.ID},
 		{"node", c.ID.Node().String()},
 		{"listener", i.Listener},
@@ -124,7 +153,8 @@ func (c *connsShowCommand) Run(ctx context.Context, con *console) error {
 		{"active", i.LastActive.Local().Format(timeFormat) + ", " + span(now.Sub(i.LastActive)) + " ago"},
 		{"in", fmt.Sprintf("%d messages, %d bytes, %d messages not yet taken", i.In.Messages, i.In.Bytes, i.In.Queued)},
 		{"out", fmt.Sprintf("%d messages, %d bytes, %d bytes not yet written", i.Out.Messages, i.Out.Bytes, i.Out.Pending)},
-	} {
+	}
+	for _, line := range append(lines, i.TLS.rows()...) {
 		if _, err := fmt.Fprintf(con.out, "%-8s  %s\n", line[0], orDash(printable(line[1]))); err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type connection struct {
 	LastActive string          `json:"last_active_at"`
 	In         received        `json:"in"`
 	Out        output          `json:"out"`
+	TLS        *encryption     `json:"tls,omitempty"`
 }
 
 type received struct {
@@ -41,14 +42,33 @@ type output struct {
 	Pending  int    `json:"pending_bytes"`
 }
 
+// encryption is what the handshake of TLS has settled.
+type encryption struct {
+	Version     string    `json:"version"`
+	CipherSuite string    `json:"cipher_suite"`
+	ServerName  string    `json:"server_name,omitempty"`
+	Client      *identity `json:"client,omitempty"`
+}
+
+// identity is what the verified certificate of a client says.
+type identity struct {
+	Subject     string   `json:"subject"`
+	Names       []string `json:"names,omitempty"`
+	Fingerprint string   `json:"fingerprint"`
+}
+
 func shown(c node.ConnInfo) connection {
-	return connection{
+	s := connection{
 		ID: c.ID, NodeNumber: c.ID.Node(), Listener: c.Listener,
 		Remote: addrText(c.Remote), Local: addrText(c.Local),
 		Opened: instant(c.Opened), LastActive: instant(c.LastActive),
 		In:  received{c.MessagesIn, c.BytesIn, c.QueuedIn},
 		Out: output{c.MessagesOut, c.BytesOut, c.PendingBytes},
 	}
+	if t := c.TLS; t != nil {
+		s.TLS = &encryption{t.Version, t.CipherSuite, t.ServerName, (*identity)(t.Client)}
+	}
+	return s
 }
 
 func addrText(a net.Addr) string {
