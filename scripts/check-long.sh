@@ -8,6 +8,7 @@
 #   abuse   attacks by thousands of clients, and 100,000 connections one after another
 #   lives   50 restarts of nodes that keep their directory, and 50 without it
 #   chaos   nodes of a cluster under traffic, killed for 10 minutes
+#   storm   5,000 clients that connect at once over TLS
 #   quorum  10 minutes of traffic without a majority of the voters
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,12 +43,16 @@ step_chaos() {
   FLAMINGO_TEST_CHAOS=10m go test ./test -run '^TestChaosLosesNothingInSilence$' -count=1 -v -timeout 30m
 }
 
+step_storm() {
+  FLAMINGO_TEST_LONG=1 go test ./transport -run '^TestTLSServesEveryClientOfAStorm$' -count=1 -v
+}
+
 step_quorum() {
   scripts/no-quorum.sh 10
 }
 
 if [[ $# -eq 0 ]]; then
-  set -- cross abuse lives chaos quorum race fuzz
+  set -- cross abuse storm lives chaos quorum race fuzz
 fi
 must_know "$@"
 run_steps "$@"

@@ -45,13 +45,13 @@ type session struct {
 const maxUnwritten = 64 << 10
 
 // errNoInput: everything received was read.
-var errNoInput net.Error = noInput{}
+var errNoInput net.Error = noInputError{}
 
-type noInput struct{}
+type noInputError struct{}
 
-func (noInput) Error() string   { return "no input so far" }
-func (noInput) Timeout() bool   { return true }
-func (noInput) Temporary() bool { return true } // for which crypto/tls looks
+func (noInputError) Error() string   { return "no input so far" }
+func (noInputError) Timeout() bool   { return true }
+func (noInputError) Temporary() bool { return true } // for which crypto/tls looks
 
 // Read gives crypto/tls what was received. During the handshake it waits.
 func (se *session) Read(p []byte) (int, error) {

@@ -95,7 +95,7 @@ func (k *keyChanger) demand(t testing.TB, dst []byte) []byte {
 }
 
 func TestTLSBoundsTheAnswersThatAClientDoesNotRead(t *testing.T) {
-	const demands = 100_000 // answers of 2.7 MB
+	const demands = 30_000 // answers of 800 kB, more than the kernel and we hold
 	eachTLS(t, func(c *transport.Config, _ *transporttest.Authority) {
 		c.Listeners[0].WriteBuffer = 16 << 10
 	}, func(r *tlsRig) {
@@ -136,13 +136,13 @@ func TestTLSBoundsTheAnswersThatAClientDoesNotRead(t *testing.T) {
 		last, same := uint64(0), 0
 		eventually(r, "a standstill", func() bool {
 			n := received()
-			if same++; n == 0 || n != last {
+			if same++; n != last || transport.Unwritten(r.Transport, id) < 64<<10 {
 				last, same = n, 0
 			}
 			return same == 100
 		})
-		if n := transport.Unwritten(r.Transport, id); n < 64<<10 || n > 256<<10 {
-			r.Errorf("%d bytes wait to be written to a client that does not read; want from 64 to 256 KiB", n)
+		if n := transport.Unwritten(r.Transport, id); n > 256<<10 {
+			r.Errorf("%d bytes wait to be written to a client that does not read; want at most 256 KiB", n)
 		}
 		if last >= demands {
 			r.Errorf("%d of %d demands were read from a client that does not read", last, demands)

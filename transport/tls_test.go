@@ -418,11 +418,13 @@ func storm(r *tlsRig, clients int) {
 }
 
 func TestTLSServesEveryClientOfAStorm(t *testing.T) {
-	clients := 500
+	clients, timeout := 500, patience
 	if os.Getenv("FLAMINGO_TEST_LONG") != "" {
-		clients = 5000
+		clients, timeout = 5000, 3*time.Second // a part of what the storm takes
 	}
-	eachTLS(t, func(c *transport.Config, _ *transporttest.Authority) { c.MaxConns = 2 * clients }, func(r *tlsRig) { storm(r, clients) })
+	eachTLS(t, func(c *transport.Config, _ *transporttest.Authority) {
+		c.MaxConns, c.Listeners[0].HandshakeTimeout = 2*clients, timeout
+	}, func(r *tlsRig) { storm(r, clients) })
 }
 
 func TestTLSDropsHandshakesUnderWayWhenRunEnds(t *testing.T) {
