@@ -42,12 +42,15 @@
 //	shedder.mu                   who ends connections for their output; only tried
 //	table.mu, inbox.mu, chain.mu,
 //	bell.mu, losses.mu, loop.mu,
-//	addressBook.mu               leaves: nothing is locked under them
+//	addressBook.mu, session.mu,
+//	handshakes.mu                leaves: nothing is locked under them
 //
 // Under slot.mu only the codec, the source of ids, and the system calls for
-// addresses and options of the socket are called. A driver alone reads, writes
-// and closes a socket; others set its options under slot.mu, which the driver
-// takes to give the socket up.
+// addresses and options of the socket are called, and crypto/tls for what a
+// handshake that is over has settled. During a handshake crypto/tls takes slot.mu
+// under its own locks (ADR 14). A driver alone reads, writes and closes a socket;
+// others set its options under slot.mu, which the driver takes to give the socket
+// up.
 //
 // # Time
 //
