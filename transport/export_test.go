@@ -293,3 +293,23 @@ func Unwritten(t *Transport, id idspace.ID) int {
 	defer s.mu.Unlock()
 	return t.sessionOf(i).unwritten()
 }
+
+// InputEnded reports whether a connection in its handshake has ended its input.
+func InputEnded(t *Transport) bool {
+	for i := range t.table.slots() {
+		s := t.table.at(i)
+		s.mu.Lock()
+		se := t.sessionOf(i)
+		s.mu.Unlock()
+		if se == nil {
+			continue
+		}
+		se.mu.Lock()
+		ended := se.ended
+		se.mu.Unlock()
+		if ended {
+			return true
+		}
+	}
+	return false
+}

@@ -483,3 +483,35 @@ func TestTLSOptionsAreChecked(t *testing.T) {
 		t.Errorf("String %q", got)
 	}
 }
+
+// A client that leaves right behind its question has asked it, though its
+// handshake waits for a turn still.
+func TestTLSTakesTheQuestionOfAClientThatEndsItsInputInTheHandshake(t *testing.T) {
+	eachTLS(t, func(c *transport.Config, _ *transporttest.Authority) { c.HalfClose = time.Hour }, func(r *tlsRig) {
+		r.echo()
+		var corked *cork
+		c := r.dial(r.client(), func(nc net.Conn) net.Conn {
+			corked = &cork{TCPConn: nc.(*net.TCPConn)}
+			return corked
+		})
+		if _, err := io.WriteString(c, "question\n"); err != nil {
+			r.Fatal(err)
+		}
+		giveBack := transport.TakeTurns(r.Transport)
+		corked.release(r)
+		if err := corked.CloseWrite(); err != nil {
+			r.Fatal(err)
+		}
+		eventually(r, "the end of the input", func() bool { return transport.InputEnded(r.Transport) })
+		for range 3 { // others are served meanwhile: the end was dealt with
+			other := r.connect()
+			eventually(r, "another connection", func() bool { return r.SlotsInUse() == 2 })
+			other.Close()
+			eventually(r, "its end", func() bool { return r.SlotsInUse() == 1 })
+		}
+		giveBack()
+		in := bufio.NewReader(c)
+		expectLine(r, in, "question")
+		expectEOF(r, in)
+	})
+}
