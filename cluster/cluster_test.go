@@ -24,7 +24,7 @@ type inbox struct {
 	got map[idspace.ID][]string // guarded by mu
 }
 
-func (b *inbox) Deliver(id idspace.ID, msg []byte) error {
+func (b *inbox) Deliver(id idspace.ID, _ mesh.Kind, msg []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.got == nil {
@@ -34,17 +34,17 @@ func (b *inbox) Deliver(id idspace.ID, msg []byte) error {
 	return nil
 }
 
-func (b *inbox) DeliverMany(ids []idspace.ID, msg []byte, results []error) {
+func (b *inbox) DeliverMany(ids []idspace.ID, kind mesh.Kind, msg []byte, results []error) {
 	for i, id := range ids {
-		results[i] = b.Deliver(id, msg)
+		results[i] = b.Deliver(id, kind, msg)
 	}
 }
 
-func (b *inbox) DeliverWritten(id idspace.ID, msg []byte, _ time.Duration, done func(error)) {
-	done(b.Deliver(id, msg))
+func (b *inbox) DeliverWritten(id idspace.ID, kind mesh.Kind, msg []byte, _ time.Duration, done func(error)) {
+	done(b.Deliver(id, kind, msg))
 }
-func (b *inbox) Close(idspace.ID) error              { return nil }
-func (b *inbox) Describe(idspace.ID) ([]byte, error) { return []byte("here"), nil }
+func (b *inbox) Close(idspace.ID, uint16, string) error { return nil }
+func (b *inbox) Describe(idspace.ID) ([]byte, error)    { return []byte("here"), nil }
 
 // take returns what came for id since it was last asked.
 func (b *inbox) take(id idspace.ID) []string {
@@ -180,7 +180,7 @@ func sendAllToAll(t *testing.T, members ...*member) {
 			}
 			peer := locate(t, m, other.number)
 			for k := range each {
-				if err := peer.SendData(idFrom(from, other), fmt.Appendf(nil, "%d", k)); err != nil {
+				if err := peer.SendData(idFrom(from, other), mesh.KindDefault, fmt.Appendf(nil, "%d", k)); err != nil {
 					t.Fatalf("send from %s to %s: %v", m.name, other.name, err)
 				}
 			}

@@ -137,10 +137,10 @@ func requireWorks(t *testing.T, from, to *member) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	peer := locate(t, from, to.number)
-	if err := peer.Send(ctx, id, []byte("x")); err != nil {
+	if err := peer.Send(ctx, id, mesh.KindDefault, []byte("x")); err != nil {
 		t.Errorf("%s sends to %s: %v", from.name, to.name, err)
 	}
-	if err := peer.Close(ctx, id); err != nil {
+	if err := peer.Close(ctx, id, 0, ""); err != nil {
 		t.Errorf("%s closes at %s: %v", from.name, to.name, err)
 	}
 	if b, err := peer.Describe(ctx, id); err != nil || string(b) != "here" {

@@ -28,19 +28,19 @@ func (o *owner) hold() (*localCarrier, error) {
 }
 
 // Deliver implements mesh.Owner.
-func (o *owner) Deliver(id ID, msg []byte) error {
+func (o *owner) Deliver(id ID, kind mesh.Kind, msg []byte) error {
 	c, err := o.hold()
 	if err != nil {
 		return err
 	}
-	return c.ending(id, c.clients.Deliver(id, transport.KindDefault, msg))
+	return c.ending(id, c.clients.Deliver(id, transport.Kind(kind), msg))
 }
 
 // DeliverMany implements mesh.Owner.
-func (o *owner) DeliverMany(ids []ID, msg []byte, results []error) {
+func (o *owner) DeliverMany(ids []ID, kind mesh.Kind, msg []byte, results []error) {
 	c, err := o.hold()
 	if err == nil {
-		c.clients.DeliverMany(ids, transport.KindDefault, msg, results)
+		c.clients.DeliverMany(ids, transport.Kind(kind), msg, results)
 	}
 	for i, id := range ids {
 		if err == nil {
@@ -53,13 +53,13 @@ func (o *owner) DeliverMany(ids []ID, msg []byte, results []error) {
 
 // DeliverWritten implements mesh.Owner. The message is queued before it
 // returns, so that it keeps its place among the others.
-func (o *owner) DeliverWritten(id ID, msg []byte, timeout time.Duration, done func(error)) {
+func (o *owner) DeliverWritten(id ID, kind mesh.Kind, msg []byte, timeout time.Duration, done func(error)) {
 	c, err := o.hold()
 	if err != nil {
 		done(err)
 		return
 	}
-	sent, err := c.clients.Track(id, transport.KindDefault, msg)
+	sent, err := c.clients.Track(id, transport.Kind(kind), msg)
 	if err != nil {
 		done(c.ending(id, err))
 		return
@@ -75,13 +75,18 @@ func (o *owner) DeliverWritten(id ID, msg []byte, timeout time.Duration, done fu
 	})
 }
 
-// Close implements mesh.Owner.
-func (o *owner) Close(id ID) error {
+// Close implements mesh.Owner. The connection ends also with a code that this
+// release does not know to be one for programs: as with none.
+func (o *owner) Close(id ID, code uint16, reason string) error {
 	c, err := o.hold()
 	if err != nil {
 		return err
 	}
-	return c.ending(id, c.clients.SendClose(id, transport.ReasonRemote))
+	err = c.clients.SendCloseWith(id, transport.ReasonRemote, int(code), reason)
+	if errors.Is(err, transport.ErrBadCloseCode) {
+		err = c.clients.SendClose(id, transport.ReasonRemote)
+	}
+	return c.ending(id, err)
 }
 
 // Describe implements mesh.Owner.

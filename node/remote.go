@@ -15,15 +15,15 @@ type remoteCarrier struct{ peer *mesh.Peer }
 var _ carrier = remoteCarrier{}
 
 func (c remoteCarrier) sendData(id ID, msg []byte) error {
-	return outcomeOf(c.peer.SendData(id, msg))
+	return outcomeOf(c.peer.SendData(id, mesh.KindDefault, msg))
 }
 
 func (c remoteCarrier) send(ctx context.Context, id ID, msg []byte) error {
-	return outcomeWithin(ctx, c.peer.Send(ctx, id, msg))
+	return outcomeWithin(ctx, c.peer.Send(ctx, id, mesh.KindDefault, msg))
 }
 
 func (c remoteCarrier) sendMany(ids []ID, msg []byte, results []error) {
-	c.peer.SendMany(ids, msg, results)
+	c.peer.SendMany(ids, mesh.KindDefault, msg, results)
 	for i := range results {
 		results[i] = outcomeOf(results[i])
 	}
@@ -38,7 +38,7 @@ const closeTimeout = 5 * time.Second
 func (c remoteCarrier) sendClose(ctx context.Context, id ID, _ Reason) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	return outcomeOf(c.peer.Close(ctx, id))
+	return outcomeOf(c.peer.Close(ctx, id, 0, ""))
 }
 
 func (c remoteCarrier) describe(ctx context.Context, id ID) (ConnInfo, error) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"flamingo/cluster/mesh"
 	"flamingo/idspace"
 )
 
@@ -38,7 +39,7 @@ func TestWhoIsReadyToSendSharesAWrite(t *testing.T) {
 	r.node(2).written = func(_ idspace.ID, _ []byte, _ time.Duration, done func(error)) { go done(nil) }
 	r.run()
 	a, b := r.node(1), r.node(2)
-	if err := a.To(b.boot).Send(t.Context(), idOf(2, 1), nil); err != nil { // the streams are open
+	if err := a.To(b.boot).Send(t.Context(), idOf(2, 1), mesh.KindDefault, nil); err != nil { // the streams are open
 		t.Fatal(err)
 	}
 	sent.Store(0)
@@ -48,7 +49,7 @@ func TestWhoIsReadyToSendSharesAWrite(t *testing.T) {
 	for i := range senders {
 		wg.Go(func() {
 			for range each {
-				if err := a.To(b.boot).Send(context.Background(), idOf(2, i+1), []byte("x")); err != nil {
+				if err := a.To(b.boot).Send(context.Background(), idOf(2, i+1), mesh.KindDefault, []byte("x")); err != nil {
 					t.Error(err)
 				}
 			}

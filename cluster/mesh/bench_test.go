@@ -15,7 +15,7 @@ type nowhere struct {
 	taken *int
 }
 
-func (w nowhere) Deliver(idspace.ID, []byte) error {
+func (w nowhere) Deliver(idspace.ID, mesh.Kind, []byte) error {
 	*w.taken++
 	return nil
 }
@@ -41,7 +41,7 @@ func BenchmarkSendData(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		if err := to.SendData(ids[i&1023], msg); err != nil {
+		if err := to.SendData(ids[i&1023], mesh.KindDefault, msg); err != nil {
 			b.Fatal(err)
 		}
 		i++
@@ -67,7 +67,7 @@ func BenchmarkSendDataEightSenders(b *testing.B) {
 		for s := range senders {
 			wg.Go(func() {
 				for i := range per {
-					if err := to.SendData(idOf(2, s*per+i+1), msg); err != nil {
+					if err := to.SendData(idOf(2, s*per+i+1), mesh.KindDefault, msg); err != nil {
 						b.Error(err)
 						return
 					}
@@ -118,7 +118,7 @@ func TestSendDataDoesNotAllocate(t *testing.T) {
 	msg := make([]byte, 64)
 	send := func(n int) {
 		for range n {
-			if err := to.SendData(idOf(2, 1), msg); err != nil {
+			if err := to.SendData(idOf(2, 1), mesh.KindDefault, msg); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -124,20 +124,20 @@ func load(from *node, peers []*node, each int, seed uint64) map[idspace.ID]*reco
 				switch k := rnd.IntN(100); {
 				case k < 2:
 					m += strings.Repeat("x", 3*mesh.PartSize)
-					note(id, m, false, ways[to].SendData(id, []byte(m)))
+					note(id, m, false, ways[to].SendData(id, mesh.KindDefault, []byte(m)))
 				case k < 10:
 					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-					note(id, m, true, ways[to].Send(ctx, id, []byte(m)))
+					note(id, m, true, ways[to].Send(ctx, id, mesh.KindDefault, []byte(m)))
 					cancel()
 				case k < 20:
 					ids := []idspace.ID{id, idOf(to.n, 21), idOf(to.n, 22)}
 					results := make([]error, len(ids))
-					ways[to].SendMany(ids, []byte(m), results)
+					ways[to].SendMany(ids, mesh.KindDefault, []byte(m), results)
 					for j := range ids {
 						note(ids[j], m, false, results[j])
 					}
 				default:
-					note(id, m, false, ways[to].SendData(id, []byte(m)))
+					note(id, m, false, ways[to].SendData(id, mesh.KindDefault, []byte(m)))
 				}
 			}
 		})

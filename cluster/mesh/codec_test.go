@@ -23,13 +23,13 @@ func encoded(f mesh.Wire) []byte {
 
 // samples has one frame of every kind but the handshakes.
 var samples = []mesh.Wire{
-	{Kind: 1, Ints: [4]uint64{1, 0x01adc9000000002a}, Payload: []byte("hi")},
-	{Kind: 2, Ints: [4]uint64{2, 0x01adc9000000002a, 5000}, Payload: []byte("hi")},
-	{Kind: 3, Ints: [4]uint64{300}, IDs: []idspace.ID{0x01adc9000000002a, 0x01adc9000000002b}, Payload: []byte("hi")},
-	{Kind: 4, Ints: [4]uint64{4, 0x01adc9000000002a}},
-	{Kind: 5, Ints: [4]uint64{5, 0x01adc9000000002a}},
+	{Kind: 1, Ints: [4]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
+	{Kind: 2, Ints: [4]uint64{2, 0x01adc9000000002a, 2, 5000}, Payload: []byte("hi")},
+	{Kind: 3, Ints: [4]uint64{300, 2}, IDs: []idspace.ID{0x01adc9000000002a, 0x01adc9000000002b}, Payload: []byte("hi")},
+	{Kind: 4, Ints: [4]uint64{4, 0x01adc9000000002a}, Payload: []byte{}},
+	{Kind: 5, Ints: [4]uint64{5, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
 	{Kind: 6, Ints: [4]uint64{70000, 1, 1}, Payload: []byte("part")},
-	{Kind: 7, Ints: [4]uint64{7, 0x01adc9000000002a, 9}, Payload: []byte{}},
+	{Kind: 7, Ints: [4]uint64{7}, Payload: []byte("void")},
 	{Kind: 8, Ints: [4]uint64{200}},
 	{Kind: 9, Ints: [4]uint64{1 << 40}},
 	{Kind: 10, Ints: [4]uint64{1, 9, 0x01adc9000000002a, 1}},
@@ -42,13 +42,13 @@ var samples = []mesh.Wire{
 
 func TestFramesAreFrozen(t *testing.T) {
 	for i, want := range []string{
-		"00000010" + "94" + "01" + "01" + "cf01adc9000000002a" + "c4026869",
-		"00000013" + "95" + "02" + "02" + "cf01adc9000000002a" + "cd1388" + "c4026869",
-		"0000001c" + "94" + "03" + "cd012c" + "92cf01adc9000000002acf01adc9000000002b" + "c4026869",
-		"0000000c" + "93" + "04" + "04" + "cf01adc9000000002a",
-		"0000000c" + "93" + "05" + "05" + "cf01adc9000000002a",
+		"00000011" + "95" + "01" + "01" + "cf01adc9000000002a" + "01" + "c4026869",
+		"00000014" + "96" + "02" + "02" + "cf01adc9000000002a" + "02" + "cd1388" + "c4026869",
+		"0000001d" + "95" + "03" + "cd012c" + "92cf01adc9000000002acf01adc9000000002b" + "02" + "c4026869",
+		"0000000f" + "95" + "04" + "04" + "cf01adc9000000002a" + "00" + "c400",
+		"00000014" + "95" + "05" + "05" + "cf01adc9000000002a" + "cd0fa1" + "c403627965",
 		"0000000f" + "95" + "06" + "ce00011170" + "01" + "01" + "c40470617274",
-		"0000000f" + "95" + "07" + "07" + "cf01adc9000000002a" + "09" + "c400",
+		"00000009" + "93" + "07" + "07" + "c404766f6964",
 		"00000004" + "92" + "08" + "ccc8",
 		"0000000b" + "92" + "09" + "cf0000010000000000",
 		"0000000e" + "95" + "0a" + "01" + "09" + "cf01adc9000000002a" + "01",
@@ -136,21 +136,21 @@ func TestDecoderRefusesOtherLayouts(t *testing.T) {
 		"kind unknown":           "927f01",
 		"kind of a later list":   "92ccff01",
 		"kind as bytes":          "92c40101",
-		"too few fields":         "930101cf01adc9000000002a",
-		"too many fields":        "9501" + "01cf01adc9000000002ac40000",
+		"too few fields":         "940101cf01adc9000000002ac4026869",
+		"too many fields":        "9601" + "01cf01adc9000000002a00c40000",
 		"negative number":        "9208ff",
 		"signed number":          "9208d001",
 		"float":                  "9208cb3ff0000000000000",
 		"nil for a number":       "9208c0",
-		"nil for bytes":          "940101" + "cf01adc9000000002a" + "c0",
-		"text for bytes":         "940101" + "cf01adc9000000002a" + "a26869",
-		"bin32 of 4 G":           "940101" + "cf01adc9000000002a" + "c6ffffffff",
-		"bytes longer than left": "940101" + "cf01adc9000000002a" + "c4036869",
+		"nil for bytes":          "950101" + "cf01adc9000000002a" + "00" + "c0",
+		"text for bytes":         "950101" + "cf01adc9000000002a" + "00" + "a26869",
+		"bin32 of 4 G":           "950101" + "cf01adc9000000002a" + "00" + "c6ffffffff",
+		"bytes longer than left": "950101" + "cf01adc9000000002a" + "00" + "c4036869",
 		"number cut short":       "9208cf00",
 		"trailing byte":          "920801" + "00",
-		"array32 of ids":         "940301" + "ddffffffff" + "c400",
-		"ids over the limit":     "940301" + "dc0401" + "c400",
-		"nested arrays":          "940301" + "919191919191" + "c400",
+		"array32 of ids":         "950301" + "ddffffffff" + "00c400",
+		"ids over the limit":     "950301" + "dc0401" + "00c400",
+		"nested arrays":          "950301" + "919191919191" + "00c400",
 		"a hello":                "9f10",
 	} {
 		b, err := hex.DecodeString(in)
@@ -201,11 +201,33 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
+// TestVoidHasTheNumberAndTheLengthOfWhatItWas tries the lengths at which one form
+// of bytes ends and the next begins.
+func TestVoidHasTheNumberAndTheLengthOfWhatItWas(t *testing.T) {
+	d := mesh.NewWireDecoder()
+	for _, seq := range []uint64{1, 128, 256, 1 << 16, 1 << 32} {
+		for size := range 300 {
+			for _, f := range []mesh.Wire{
+				{Kind: 2, Ints: [4]uint64{seq, 0x01adc9000000002a, 1, 0}, Payload: make([]byte, size)},
+				{Kind: 6, Ints: [4]uint64{seq, 1, 0}, Payload: make([]byte, size)},
+				{Kind: 6, Ints: [4]uint64{seq, 1, 1}, Payload: make([]byte, mesh.PartSize-size)},
+			} {
+				b := encoded(f)
+				mesh.Void(b)
+				got, err := d.Decode(b[4:])
+				if err != nil || got.Kind != 7 || got.Ints != [4]uint64{seq} || int(binary.BigEndian.Uint32(b)) != len(b)-4 {
+					t.Fatalf("frame %d of %d bytes under %d: void is %.20x, decodes as %v, %v", f.Kind, len(f.Payload), seq, b, got.Ints, err)
+				}
+			}
+		}
+	}
+}
+
 func FuzzFrame(f *testing.F) {
 	for _, s := range samples {
 		f.Add(encoded(s)[4:])
 	}
-	for _, s := range []string{"ddffffffff", "c6ffffffff", "940301ddffffffffc400", "940101cf01adc9000000002ac6ffffffff"} {
+	for _, s := range []string{"ddffffffff", "c6ffffffff", "950301ddffffffff00c400", "950101cf01adc9000000002a00c6ffffffff"} {
 		b, _ := hex.DecodeString(s)
 		f.Add(b)
 	}
@@ -221,7 +243,9 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got.Kind == 6 && got.Ints[2] > 1 { // a lane refuses that itself
+		kind := map[uint8]uint64{1: got.Ints[2], 2: got.Ints[2], 3: got.Ints[1]}[got.Kind]
+		code := map[uint8]uint64{4: got.Ints[2], 5: got.Ints[2]}[got.Kind]
+		if kind > math.MaxUint8 || code > math.MaxUint16 || got.Kind == 6 && got.Ints[2] > 1 { // a lane looks at these itself
 			return
 		}
 		got.IDs = append([]idspace.ID(nil), got.IDs...)

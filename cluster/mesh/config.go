@@ -35,17 +35,20 @@ type Identity interface {
 // Owner holds this node's connections. Every call returns at once; msg and ids
 // are not kept. An error means that nothing was taken.
 type Owner interface {
-	Deliver(id idspace.ID, msg []byte) error
+	Deliver(id idspace.ID, kind Kind, msg []byte) error
 
 	// DeliverMany is Deliver for each of ids; results has their length.
-	DeliverMany(ids []idspace.ID, msg []byte, results []error)
+	DeliverMany(ids []idspace.ID, kind Kind, msg []byte, results []error)
 
 	// DeliverWritten calls done exactly once, from any goroutine, with nil when
 	// msg is written to the socket or with what became of it. timeout is what
 	// is left of the sender's patience, 0 for no end.
-	DeliverWritten(id idspace.ID, msg []byte, timeout time.Duration, done func(error))
+	DeliverWritten(id idspace.ID, kind Kind, msg []byte, timeout time.Duration, done func(error))
 
-	Close(id idspace.ID) error
+	// Close ends the connection. code is 0 if the sender gave none, and may be
+	// one that the owner does not know; reason has at most 123 bytes, which may
+	// be no UTF-8.
+	Close(id idspace.ID, code uint16, reason string) error
 
 	// Describe returns what Peer.Describe hands to the asking node.
 	Describe(id idspace.ID) ([]byte, error)

@@ -46,7 +46,7 @@ func TestNewStartsNothingAndRunRunsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.To(bootOf(2)).SendData(idOf(2, 1), nil); !errors.Is(err, mesh.ErrClosed) {
+	if err := m.To(bootOf(2)).SendData(idOf(2, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrClosed) {
 		t.Errorf("before Run: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,18 +64,18 @@ func TestPeersAreBounded(t *testing.T) {
 		r.config = func(c *mesh.Config) { c.MaxPeers = 2 }
 	}, func(t *testing.T, a, b *node) {
 		for n := 5; n <= 6; n++ { // nobody is there
-			if err := a.To(bootOf(n)).SendData(idOf(n, 1), nil); err != nil {
+			if err := a.To(bootOf(n)).SendData(idOf(n, 1), mesh.KindDefault, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := a.To(b.boot).SendData(idOf(2, 1), nil); !errors.Is(err, mesh.ErrUnreachable) {
+		if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("over the bound: %v", err)
 		}
 		after(time.Minute) // the two have been given up
-		if err := a.To(b.boot).SendData(idOf(2, 1), nil); err != nil {
+		if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, nil); err != nil {
 			t.Errorf("in the place of an idle one: %v", err)
 		}
-		if err := a.To(a.boot).SendData(idOf(1, 1), nil); !errors.Is(err, mesh.ErrBadPeer) {
+		if err := a.To(a.boot).SendData(idOf(1, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrBadPeer) {
 			t.Errorf("to itself: %v", err)
 		}
 	})
@@ -87,14 +87,14 @@ func TestPeerOutlivesTheEvictionOfItsLink(t *testing.T) {
 	}, func(t *testing.T, a, b *node) {
 		id, to, nobody := idOf(2, 1), a.To(b.boot), a.To(bootOf(5))
 		for round := range 3 {
-			if err := to.SendData(id, []byte(text(round))); err != nil {
+			if err := to.SendData(id, mesh.KindDefault, []byte(text(round))); err != nil {
 				t.Errorf("round %d: %v", round, err)
 			}
-			if err := nobody.SendData(idOf(5, 1), nil); !errors.Is(err, mesh.ErrUnreachable) {
+			if err := nobody.SendData(idOf(5, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrUnreachable) {
 				t.Errorf("round %d: in the place of a busy one: %v", round, err)
 			}
 			after(3 * time.Minute) // its link is at rest
-			if err := nobody.SendData(idOf(5, 1), nil); err != nil {
+			if err := nobody.SendData(idOf(5, 1), mesh.KindDefault, nil); err != nil {
 				t.Errorf("round %d: in the place of an idle one: %v", round, err)
 			}
 			after(time.Minute) // it has been given up
@@ -114,7 +114,7 @@ func TestReportsAreBounded(t *testing.T) {
 		r.dial = func(_, _ *node) error { return errNoRoute }
 	}, func(t *testing.T, a, b *node) {
 		for k := 1; k <= 10; k++ {
-			if err := a.To(b.boot).SendData(idOf(2, k), nil); err != nil {
+			if err := a.To(b.boot).SendData(idOf(2, k), mesh.KindDefault, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,10 +13,12 @@ import (
 // message is a frame of a lane before it has its number.
 type message struct {
 	kind    frameKind
+	as      Kind         // data, wait, many
+	code    uint16       // the closes: 0 for none
 	id      idspace.ID   // all kinds but many
 	ids     []idspace.ID // many
 	millis  uint64       // wait: the deadline, 0 for none
-	payload []byte
+	payload []byte       // of a close: the reason
 }
 
 // each calls f for every id of m.
@@ -28,6 +30,14 @@ func (m *message) each(f func(idspace.ID)) {
 	for _, id := range m.ids {
 		f(id)
 	}
+}
+
+// size is what counts against MaxMessage.
+func (m *message) size() int {
+	if m.kind == kindCloseWait {
+		return 0
+	}
+	return len(m.payload)
 }
 
 // encoder appends frames to buf. Not safe for concurrent use.
@@ -122,22 +132,55 @@ func (e *encoder) body(m *message) {
 
 func (e *encoder) fields(seq uint64, m *message) {
 	e.uint(seq)
-	if m.kind == kindMany {
+	switch m.kind { //nolint:exhaustive // every other kind is no message
+	case kindData:
+		e.uint(uint64(m.id))
+		e.uint(uint64(m.as))
+	case kindWait:
+		e.uint(uint64(m.id))
+		e.uint(uint64(m.as))
+		e.uint(m.millis)
+	case kindMany:
 		e.array(len(m.ids))
 		for _, id := range m.ids {
 			e.uint(uint64(id))
 		}
-	} else {
+		e.uint(uint64(m.as))
+	case kindClose, kindCloseWait:
 		e.uint(uint64(m.id))
+		e.uint(uint64(m.code))
+	default: // a void has its payload alone
 	}
-	switch m.kind { //nolint:exhaustive // every other kind of message is a close
-	case kindWait, kindVoid:
-		e.uint(m.millis)
-		e.bytes(m.payload)
-	case kindData, kindMany:
-		e.bytes(m.payload)
-	default: // the closes end here
+	e.bytes(m.payload)
+}
+
+// void makes a void of frame, which is numbered, under the same number and with
+// the same length: what follows the number becomes bytes. That is at least what
+// empty bytes take.
+func void(frame []byte) {
+	frame[headerLen] = msgpcode.FixedArrayLow | byte(len(layouts[kindVoid].fields))
+	frame[kindAt] = byte(kindVoid)
+	rest := frame[kindAt+1:]
+	rest = rest[uintLen(rest[0]):]
+	switch n := len(rest); {
+	case n-2 <= math.MaxUint8:
+		rest[0], rest[1] = msgpcode.Bin8, byte(n-2)
+	case n-3 <= math.MaxUint16:
+		rest[0] = msgpcode.Bin16
+		binary.BigEndian.PutUint16(rest[1:], uint16(n-3))
+	default:
+		rest[0] = msgpcode.Bin32
+		binary.BigEndian.PutUint32(rest[1:], uint32(n-5))
 	}
+}
+
+// uintLen returns the length of an integer that begins with code, as the encoder
+// writes it.
+func uintLen(code byte) int {
+	if code <= msgpcode.PosFixedNumHigh {
+		return 1
+	}
+	return 1 + 1<<(code-msgpcode.Uint8)
 }
 
 // part appends a piece of a message that travels in parts.

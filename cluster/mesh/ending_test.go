@@ -26,7 +26,7 @@ func TestNothingAcceptedIsForgottenWhenRunEnds(t *testing.T) {
 					n := 2 + s*250 + i
 					boot := bootOf(n)
 					boot[14] = byte(n >> 8)
-					if a.To(boot).SendData(idOf(2, n), []byte("x")) != nil {
+					if a.To(boot).SendData(idOf(2, n), mesh.KindDefault, []byte("x")) != nil {
 						return
 					}
 					accepted.Add(1)

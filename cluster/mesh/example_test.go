@@ -18,13 +18,13 @@ type office struct {
 	peer   *mesh.Mesh
 }
 
-func (o *office) Boot() idspace.BootID                { return idspace.BootID{byte(o.number)} }
-func (o *office) Cluster() idspace.ClusterID          { return idspace.ClusterID{1} }
-func (o *office) Last() idspace.NodeNumber            { return 2 }
-func (o *office) Owns(n idspace.NodeNumber) bool      { return n == o.number }
-func (o *office) Numbers() []idspace.NodeNumber       { return []idspace.NodeNumber{o.number} }
-func (o *office) Describe(idspace.ID) ([]byte, error) { return nil, mesh.ErrGone }
-func (o *office) Close(idspace.ID) error              { return nil }
+func (o *office) Boot() idspace.BootID                   { return idspace.BootID{byte(o.number)} }
+func (o *office) Cluster() idspace.ClusterID             { return idspace.ClusterID{1} }
+func (o *office) Last() idspace.NodeNumber               { return 2 }
+func (o *office) Owns(n idspace.NodeNumber) bool         { return n == o.number }
+func (o *office) Numbers() []idspace.NodeNumber          { return []idspace.NodeNumber{o.number} }
+func (o *office) Describe(idspace.ID) ([]byte, error)    { return nil, mesh.ErrGone }
+func (o *office) Close(idspace.ID, uint16, string) error { return nil }
 
 func (o *office) Dial(context.Context, idspace.BootID) (net.Conn, error) {
 	here, there := net.Pipe()
@@ -32,7 +32,7 @@ func (o *office) Dial(context.Context, idspace.BootID) (net.Conn, error) {
 	return here, nil
 }
 
-func (o *office) Deliver(id idspace.ID, msg []byte) error {
+func (o *office) Deliver(id idspace.ID, _ mesh.Kind, msg []byte) error {
 	if id.Serial() != 7 {
 		return mesh.ErrGone
 	}
@@ -40,14 +40,14 @@ func (o *office) Deliver(id idspace.ID, msg []byte) error {
 	return nil
 }
 
-func (o *office) DeliverMany(ids []idspace.ID, msg []byte, results []error) {
+func (o *office) DeliverMany(ids []idspace.ID, kind mesh.Kind, msg []byte, results []error) {
 	for i, id := range ids {
-		results[i] = o.Deliver(id, msg)
+		results[i] = o.Deliver(id, kind, msg)
 	}
 }
 
-func (o *office) DeliverWritten(id idspace.ID, msg []byte, _ time.Duration, done func(error)) {
-	done(o.Deliver(id, msg))
+func (o *office) DeliverWritten(id idspace.ID, kind mesh.Kind, msg []byte, _ time.Duration, done func(error)) {
+	done(o.Deliver(id, kind, msg))
 }
 
 func Example() {
@@ -76,7 +76,7 @@ func Example() {
 	}
 	for serial := idspace.Serial(7); serial <= 8; serial++ {
 		id, _ := idspace.NewID(2, serial)
-		fmt.Println(meshes[0].To(offices[1].Boot()).Send(ctx, id, []byte("hello")))
+		fmt.Println(meshes[0].To(offices[1].Boot()).Send(ctx, id, mesh.KindDefault, []byte("hello")))
 	}
 	stop()
 	wg.Wait()

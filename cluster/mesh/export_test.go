@@ -52,12 +52,14 @@ func (w *WireEncoder) Bytes() []byte { return w.e.buf }
 func (w *WireEncoder) Encode(f Wire) {
 	e, u := w.e, f.Ints
 	switch k := frameKind(f.Kind); k { //nolint:exhaustive // every other kind has integers alone, but the handshake's, which are not for this
-	case kindData, kindClose, kindCloseWait:
-		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), payload: f.Payload})
-	case kindWait, kindVoid:
-		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), millis: u[2], payload: f.Payload})
+	case kindData, kindWait:
+		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), as: Kind(u[2]), millis: u[3], payload: f.Payload})
 	case kindMany:
-		e.message(u[0], &message{kind: k, ids: f.IDs, payload: f.Payload})
+		e.message(u[0], &message{kind: k, ids: f.IDs, as: Kind(u[1]), payload: f.Payload})
+	case kindClose, kindCloseWait:
+		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), code: uint16(u[2]), payload: f.Payload})
+	case kindVoid:
+		e.message(u[0], &message{kind: k, payload: f.Payload})
 	case kindPart:
 		e.part(u[0], u[1], u[2] == 1, f.Payload)
 	case kindRequest, kindReply:
@@ -72,6 +74,9 @@ func (w *WireEncoder) Encode(f Wire) {
 		e.uints(k, u[:len(layouts[k].fields)-1]...)
 	}
 }
+
+// Void makes a void of an encoded frame.
+var Void = void
 
 // HelloFor returns the first bytes that a node with these ids sends.
 func HelloFor(cluster idspace.ClusterID, boot, expected idspace.BootID, versions [2]uint64, kind, lane, resume, attempt uint64) []byte {
@@ -118,11 +123,18 @@ func Layouts() map[int][2]string {
 	return all
 }
 
-// OutcomeNames, RefusalNames, RequestNames and ReplyNames return the lists of
+// OutcomeNames, KindNames, RefusalNames, RequestNames and ReplyNames return the lists of
 // codes.
 func OutcomeNames() (names []string) {
 	for i := range outcomes {
 		names = append(names, Outcome(i).String())
+	}
+	return names
+}
+
+func KindNames() (names []string) {
+	for k := KindDefault; k <= KindBinary; k++ {
+		names = append(names, k.String())
 	}
 	return names
 }
@@ -143,7 +155,8 @@ func Limits() map[string]int {
 	return map[string]int{
 		"frame": maxFrame, "handshake frame": maxHello, "piece of a part": partSize,
 		"messages in parts": maxParts, "ids in a frame": maxIDs, "numbers in a frame": maxNumbers,
-		"lanes": maxLanes, "outcomes unacknowledged": maxOutcomes, "request and reply body": maxRequest,
+		"reason of a close": maxReason,
+		"lanes":             maxLanes, "outcomes unacknowledged": maxOutcomes, "request and reply body": maxRequest,
 		"assembled beside the payload": assemblyOverhead,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,7 +91,7 @@ func TestBootsAreCompared(t *testing.T) {
 			}
 			meant := bootOf(9)
 			r.nodes[meant] = b // node 2 has taken over the address
-			if err := a.To(meant).SendData(idOf(2, 1), []byte("x")); err != nil {
+			if err := a.To(meant).SendData(idOf(2, 1), mesh.KindDefault, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
 			flush(t, a)
@@ -222,6 +223,8 @@ func TestFaultEndsTheStreamAlone(t *testing.T) {
 		"empty":            {binary.BigEndian.AppendUint32(nil, 0), mesh.ReasonMalformed},
 		"garbage":          {garbage, mesh.ReasonMalformed},
 		"a hello":          {mesh.HelloFor(theCluster, bootOf(7), bootOf(1), [2]uint64{1, 1}, 1, 0, 0, 1)[len(mesh.Magic):], mesh.ReasonUnexpected},
+		"code over 16 bit": {closeOf(1<<16, ""), mesh.ReasonMalformed},
+		"long reason":      {closeOf(4001, strings.Repeat("x", 124)), mesh.ReasonMalformed},
 		"close in parts":   {encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{1, 1, 1}, Payload: encoded(mesh.Wire{Kind: 4, Ints: [4]uint64{0, id}})[4:]}), mesh.ReasonUnexpected},
 		"parts in parts":   {encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{1, 1, 1}, Payload: encoded(mesh.Wire{Kind: 6})[4:]}), mesh.ReasonUnexpected},
 		"garbage in parts": {encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{1, 1, 1}, Payload: []byte("x")}), mesh.ReasonMalformed},
@@ -245,7 +248,7 @@ func TestFaultEndsTheStreamAlone(t *testing.T) {
 				if got := a.Stats().Ends; got[tc.want] != 1 {
 					t.Errorf("ends %v, want one %v", got, tc.want)
 				}
-				if err := r.node(2).To(a.boot).SendData(idOf(1, 1), []byte("well")); err != nil {
+				if err := r.node(2).To(a.boot).SendData(idOf(1, 1), mesh.KindDefault, []byte("well")); err != nil {
 					t.Error(err)
 				}
 				flush(t, r.node(2))

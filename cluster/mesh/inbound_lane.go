@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -87,16 +88,28 @@ func (n *inLane) take(seq uint64, f *frame) error {
 	switch {
 	case !n.owns(id.Node()):
 		n.answer(seq, id, OutcomeNotMine)
+	case f.kind == kindClose || f.kind == kindCloseWait:
+		return n.takeClose(seq, id, f)
 	case len(f.payload) > n.mesh.cfg.MaxMessage:
 		n.answer(seq, id, OutcomeTooLarge)
 	case f.kind == kindData:
-		n.refused(seq, id, n.mesh.cfg.Owner.Deliver(id, f.payload))
-	case f.kind == kindWait:
+		n.refused(seq, id, n.mesh.cfg.Owner.Deliver(id, kindOf(f.u[2]), f.payload))
+	default: // wait
 		n.takeWait(seq, id, f)
-	case f.kind == kindClose:
-		n.refused(seq, id, n.mesh.cfg.Owner.Close(id))
-	default: // close-wait
-		n.answer(seq, id, n.codeOf(n.mesh.cfg.Owner.Close(id)))
+	}
+	return nil
+}
+
+func (n *inLane) takeClose(seq uint64, id idspace.ID, f *frame) error {
+	code := f.u[2]
+	if code > math.MaxUint16 || len(f.payload) > maxReason {
+		return fmt.Errorf("%w: close", reasonError{ReasonMalformed})
+	}
+	err := n.mesh.cfg.Owner.Close(id, uint16(code), string(f.payload))
+	if f.kind == kindClose {
+		n.refused(seq, id, err)
+	} else {
+		n.answer(seq, id, n.codeOf(err))
 	}
 	return nil
 }
@@ -142,9 +155,9 @@ func (n *inLane) takeWait(seq uint64, id idspace.ID, f *frame) {
 		return
 	}
 	const most = 1<<63 - 1
-	timeout := time.Duration(min(f.u[2], most/uint64(time.Millisecond))) * time.Millisecond
+	timeout := time.Duration(min(f.u[3], most/uint64(time.Millisecond))) * time.Millisecond
 	var called atomic.Bool
-	n.mesh.cfg.Owner.DeliverWritten(id, f.payload, timeout, func(err error) {
+	n.mesh.cfg.Owner.DeliverWritten(id, kindOf(f.u[2]), f.payload, timeout, func(err error) {
 		if !called.Swap(true) {
 			n.waits.Add(-1)
 			n.answer(seq, id, n.codeOf(err))
@@ -164,7 +177,7 @@ func (n *inLane) takeMany(seq uint64, f *frame) error {
 	}
 	if foreign {
 		for _, id := range f.ids {
-			if err := n.take(seq, &frame{kind: kindData, u: [4]uint64{seq, uint64(id)}, payload: f.payload}); err != nil {
+			if err := n.take(seq, &frame{kind: kindData, u: [4]uint64{seq, uint64(id), f.u[1]}, payload: f.payload}); err != nil {
 				return err
 			}
 		}
@@ -175,7 +188,7 @@ func (n *inLane) takeMany(seq uint64, f *frame) error {
 	}
 	results := n.results[:len(f.ids)]
 	clear(results)
-	n.mesh.cfg.Owner.DeliverMany(f.ids, f.payload, results)
+	n.mesh.cfg.Owner.DeliverMany(f.ids, kindOf(f.u[1]), f.payload, results)
 	for i, id := range f.ids {
 		n.refused(seq, id, results[i])
 	}

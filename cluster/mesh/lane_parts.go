@@ -211,7 +211,7 @@ func (l *lane) voidPartsLocked(tag uint64) {
 				panic("mesh: own frame does not decode: " + err.Error())
 			}
 			if f.u[1] == tag {
-				b[kindAt] = byte(kindVoid)
+				void(b[:frameSize(b)])
 			}
 		}
 	}
@@ -241,7 +241,7 @@ func (l *lane) voidLocked(t *ticket) bool {
 	if b[kindAt] != byte(kindWait) { // a close, or the last of some parts
 		return false
 	}
-	b[kindAt] = byte(kindVoid)
+	void(b[:frameSize(b)])
 	e := l.entries.at(t.seq)
 	e.kind, e.ticket = entryNone, nil
 	return true

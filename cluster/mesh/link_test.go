@@ -43,7 +43,7 @@ func after(d time.Duration) {
 func TestIdleLinkClosesAndComesBack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, a, b *node) {
 		for round := range 3 {
-			if err := a.To(b.boot).SendData(idOf(2, 1), []byte("x")); err != nil {
+			if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
 			after(2 * time.Second)
@@ -66,7 +66,7 @@ func TestUnreachablePeerFailsWhatIsQueuedThenFailsAtOnce(t *testing.T) {
 	shut.Store(true)
 	bubble(t, gated(&shut), func(t *testing.T, a, b *node) {
 		id := idOf(2, 1)
-		if err := a.To(b.boot).SendData(id, []byte("x")); err != nil {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 		after(9 * time.Second)
@@ -77,12 +77,12 @@ func TestUnreachablePeerFailsWhatIsQueuedThenFailsAtOnce(t *testing.T) {
 		if got := a.losses()[id][mesh.OutcomeUnreachable]; got != 1 || a.lossCount() != 1 {
 			t.Errorf("losses %v, want one unreachable", a.losses())
 		}
-		if err := a.To(b.boot).SendData(id, []byte("x")); !errors.Is(err, mesh.ErrUnreachable) {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("x")); !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("send to a peer that is down: %v", err)
 		}
 		shut.Store(false)
 		after(3 * time.Second)
-		if err := a.To(b.boot).SendData(id, []byte("y")); err != nil {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("y")); err != nil {
 			t.Errorf("send after the peer came back: %v", err)
 		}
 		flush(t, a)
@@ -98,7 +98,7 @@ func TestPeerGoneEndsWhatIsQueued(t *testing.T) {
 	}, func(t *testing.T, a, b *node) {
 		id := idOf(2, 1)
 		for range 5 {
-			if err := a.To(b.boot).SendData(id, []byte("x")); err != nil {
+			if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -108,7 +108,7 @@ func TestPeerGoneEndsWhatIsQueued(t *testing.T) {
 		if got := a.losses()[id][mesh.OutcomeGone]; got != 5 {
 			t.Errorf("losses %v, want 5 gone", a.losses())
 		}
-		if err := a.To(b.boot).SendData(id, nil); !errors.Is(err, mesh.ErrGone) {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, nil); !errors.Is(err, mesh.ErrGone) {
 			t.Errorf("send to the dead: %v", err)
 		}
 		if p := a.peer(b.boot); p.State != mesh.StateGone || p.QueueBytes != 0 {
@@ -170,7 +170,7 @@ func TestWindowBoundsWhatAStuckPeerHolds(t *testing.T) {
 		begun := time.Now()
 		var err error
 		for err == nil {
-			if err = a.To(bootOf(9)).SendData(idOf(9, 1), msg); err == nil {
+			if err = a.To(bootOf(9)).SendData(idOf(9, 1), mesh.KindDefault, msg); err == nil {
 				sent++
 			}
 		}
@@ -204,7 +204,7 @@ func TestSilentPeerIsDead(t *testing.T) {
 		ctx, cancel := within(time.Minute)
 		defer cancel()
 		begun := time.Now()
-		err := a.To(bootOf(9)).Send(ctx, idOf(9, 1), []byte("x"))
+		err := a.To(bootOf(9)).Send(ctx, idOf(9, 1), mesh.KindDefault, []byte("x"))
 		if took := time.Since(begun); !errors.Is(err, mesh.ErrUncertain) || took > 6*time.Second {
 			t.Errorf("send to the silent: %v after %v, want ErrUncertain after some 4s", err, took)
 		}
@@ -231,7 +231,7 @@ func TestLongMessageLetsOthersPass(t *testing.T) {
 	}, func(t *testing.T, a, _ *node) {
 		long := make([]byte, 1<<20)
 		send := func(serial int, msg []byte) {
-			if err := a.To(bootOf(9)).SendData(idOf(9, serial), msg); err != nil {
+			if err := a.To(bootOf(9)).SendData(idOf(9, serial), mesh.KindDefault, msg); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -275,15 +275,15 @@ func TestOrderHoldsAcrossKindsOfSends(t *testing.T) {
 		for i := range 5 {
 			for _, m := range []string{text(i), long, "after " + text(i)} {
 				want = append(want, m)
-				if err := a.To(b.boot).SendData(id, []byte(m)); err != nil {
+				if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte(m)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			many := "many " + text(i) + long[:i*20000]
 			results := make([]error, 3)
-			a.To(b.boot).SendMany([]idspace.ID{id, idOf(2, 2), id}, []byte(many), results)
+			a.To(b.boot).SendMany([]idspace.ID{id, idOf(2, 2), id}, mesh.KindDefault, []byte(many), results)
 			want = append(want, many, many)
-			if err := a.To(b.boot).Send(ctx, id, []byte("waited "+text(i))); err != nil {
+			if err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, []byte("waited "+text(i))); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, "waited "+text(i))
@@ -294,7 +294,7 @@ func TestOrderHoldsAcrossKindsOfSends(t *testing.T) {
 			}
 			return nil
 		}
-		if err := a.To(b.boot).Close(ctx, id); err != nil {
+		if err := a.To(b.boot).Close(ctx, id, 0, ""); err != nil {
 			t.Error(err)
 		}
 	})
@@ -308,21 +308,21 @@ func TestOutcomesReachTheSender(t *testing.T) {
 		for o := mesh.OutcomeGone; o.Valid(); o++ {
 			b.deliver = func(idspace.ID, []byte) error { return o.Err() }
 			b.closeID = func(idspace.ID) error { return o.Err() }
-			if err := a.To(b.boot).Send(ctx, id, []byte("x")); !errors.Is(err, o.Err()) {
+			if err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, []byte("x")); !errors.Is(err, o.Err()) {
 				t.Errorf("Send: %v, want %v", err, o.Err())
 			}
-			if err := a.To(b.boot).Close(ctx, id); !errors.Is(err, o.Err()) {
+			if err := a.To(b.boot).Close(ctx, id, 0, ""); !errors.Is(err, o.Err()) {
 				t.Errorf("Close: %v, want %v", err, o.Err())
 			}
 			before := a.losses()[id][o]
-			if err := a.To(b.boot).SendData(id, []byte("x")); err != nil {
+			if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("x")); err != nil {
 				t.Error(err)
 			}
-			if err := a.To(b.boot).SendClose(id); err != nil {
+			if err := a.To(b.boot).SendClose(id, 0, ""); err != nil {
 				t.Error(err)
 			}
 			results := make([]error, 2)
-			a.To(b.boot).SendMany([]idspace.ID{id, id}, []byte("x"), results)
+			a.To(b.boot).SendMany([]idspace.ID{id, id}, mesh.KindDefault, []byte("x"), results)
 			flush(t, a)
 			synctest.Wait()
 			if got := a.losses()[id][o] - before; got != 4 {
@@ -358,7 +358,7 @@ func TestStreamKnowsEachNumberOfItsPeer(t *testing.T) {
 				if s.to == further && round == 0 {
 					s.want = mesh.ErrNotMine
 				}
-				if err := a.To(b.boot).Send(ctx, s.to, []byte("x")); !errors.Is(err, s.want) {
+				if err := a.To(b.boot).Send(ctx, s.to, mesh.KindDefault, []byte("x")); !errors.Is(err, s.want) {
 					t.Errorf("round %d: send to %s: %v, want %v", round, s.to, err, s.want)
 				}
 			}
@@ -375,14 +375,14 @@ func TestForeignIDIsNotMine(t *testing.T) {
 		ctx, cancel := within(time.Minute)
 		defer cancel()
 		foreign := idOf(5, 1)
-		if err := a.To(b.boot).Send(ctx, foreign, []byte("x")); !errors.Is(err, mesh.ErrNotMine) {
+		if err := a.To(b.boot).Send(ctx, foreign, mesh.KindDefault, []byte("x")); !errors.Is(err, mesh.ErrNotMine) {
 			t.Errorf("Send: %v", err)
 		}
 		if _, err := a.To(b.boot).Describe(ctx, foreign); !errors.Is(err, mesh.ErrNotMine) {
 			t.Errorf("Describe: %v", err)
 		}
 		results := make([]error, 3)
-		a.To(b.boot).SendMany([]idspace.ID{idOf(2, 1), foreign, idOf(2, 2)}, []byte("x"), results)
+		a.To(b.boot).SendMany([]idspace.ID{idOf(2, 1), foreign, idOf(2, 2)}, mesh.KindDefault, []byte("x"), results)
 		flush(t, a)
 		synctest.Wait()
 		if a.losses()[foreign][mesh.OutcomeNotMine] != 1 || a.lossCount() != 1 || len(b.messages(idOf(2, 2))) != 1 {
@@ -401,7 +401,7 @@ func TestDeadlineOfASendIsKept(t *testing.T) {
 		id := idOf(2, 1)
 		for _, m := range []string{"short", strings.Repeat("long", mesh.PartSize)} {
 			ctx, cancel := within(time.Second)
-			err := a.To(b.boot).Send(ctx, id, []byte(m))
+			err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, []byte(m))
 			cancel()
 			if !errors.Is(err, mesh.ErrExpired) {
 				t.Errorf("a send of %d bytes that never left: %v, want ErrExpired", len(m), err)
@@ -413,7 +413,7 @@ func TestDeadlineOfASendIsKept(t *testing.T) {
 		after(3 * time.Second)
 		ctx, cancel := within(2 * time.Second)
 		defer cancel()
-		if err := a.To(b.boot).Send(ctx, id, []byte("handed over")); !errors.Is(err, mesh.ErrUncertain) {
+		if err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, []byte("handed over")); !errors.Is(err, mesh.ErrUncertain) {
 			t.Errorf("a send that left: %v, want ErrUncertain", err)
 		}
 		if timeout <= time.Second || timeout > 2*time.Second+time.Millisecond {
@@ -436,10 +436,10 @@ func TestWaitsAreBounded(t *testing.T) {
 		defer cancel()
 		results := make(chan error, 2)
 		for range 2 {
-			go func() { results <- a.To(b.boot).Send(ctx, idOf(2, 1), nil) }()
+			go func() { results <- a.To(b.boot).Send(ctx, idOf(2, 1), mesh.KindDefault, nil) }()
 		}
 		synctest.Wait()
-		if err := a.To(b.boot).Send(ctx, idOf(2, 1), nil); !errors.Is(err, mesh.ErrBackpressure) {
+		if err := a.To(b.boot).Send(ctx, idOf(2, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrBackpressure) {
 			t.Errorf("the third wait: %v", err)
 		}
 		for range 2 {
@@ -461,13 +461,13 @@ func TestTooLongMessageIsRefusedByEitherEnd(t *testing.T) {
 		ctx, cancel := within(time.Minute)
 		defer cancel()
 		id := idOf(2, 1)
-		if err := a.To(b.boot).SendData(id, make([]byte, mesh.DefaultMaxMessage+1)); !errors.Is(err, mesh.ErrTooLarge) {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, make([]byte, mesh.DefaultMaxMessage+1)); !errors.Is(err, mesh.ErrTooLarge) {
 			t.Errorf("over the limit here: %v", err)
 		}
-		if err := a.To(b.boot).Send(ctx, id, make([]byte, 200<<10)); !errors.Is(err, mesh.ErrTooLarge) {
+		if err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, make([]byte, 200<<10)); !errors.Is(err, mesh.ErrTooLarge) {
 			t.Errorf("over the limit there: %v", err)
 		}
-		if err := a.To(b.boot).Send(ctx, id, make([]byte, 90<<10)); err != nil {
+		if err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, make([]byte, 90<<10)); err != nil {
 			t.Errorf("within both: %v", err)
 		}
 	})
@@ -479,7 +479,7 @@ func TestRunEndsEverythingWithAnOutcome(t *testing.T) {
 		stop := r.run()
 		a := r.node(1)
 		for range 10 { // nobody is there
-			if err := a.To(bootOf(2)).SendData(idOf(2, 1), []byte("x")); err != nil {
+			if err := a.To(bootOf(2)).SendData(idOf(2, 1), mesh.KindDefault, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -487,10 +487,10 @@ func TestRunEndsEverythingWithAnOutcome(t *testing.T) {
 		if got := a.losses()[idOf(2, 1)][mesh.OutcomeClosed]; got != 10 {
 			t.Errorf("losses %v, want 10 closed", a.losses())
 		}
-		if err := a.To(bootOf(2)).SendData(idOf(2, 1), nil); !errors.Is(err, mesh.ErrClosed) {
+		if err := a.To(bootOf(2)).SendData(idOf(2, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrClosed) {
 			t.Errorf("after Run: %v", err)
 		}
-		if err := a.To(bootOf(3)).SendData(idOf(3, 1), nil); !errors.Is(err, mesh.ErrClosed) {
+		if err := a.To(bootOf(3)).SendData(idOf(3, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrClosed) {
 			t.Errorf("after Run, to another: %v", err)
 		}
 	})
@@ -506,7 +506,7 @@ func TestLanesShareTheIDs(t *testing.T) {
 		}
 		results := make([]error, len(ids))
 		for i := range 3 {
-			a.To(b.boot).SendMany(ids, []byte(text(i)), results)
+			a.To(b.boot).SendMany(ids, mesh.KindDefault, []byte(text(i)), results)
 		}
 		flush(t, a)
 		if err := errors.Join(results...); err != nil {

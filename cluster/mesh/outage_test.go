@@ -33,7 +33,7 @@ func outage(t *testing.T, a, b *node, shut *atomic.Bool, lasts time.Duration) (a
 	t.Helper()
 	id := idOf(2, 1)
 	send := func(i int) {
-		err := a.To(b.boot).SendData(id, []byte(text(i)))
+		err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte(text(i)))
 		switch {
 		case err == nil:
 			accepted = append(accepted, text(i))
@@ -125,7 +125,7 @@ func TestEveryVerbIsRefusedWhileUnreachable(t *testing.T) {
 					return tc.dial()
 				}
 			}, func(t *testing.T, a, b *node) {
-				if err := a.To(b.boot).SendData(idOf(2, 1), []byte("queued")); err != nil {
+				if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, []byte("queued")); err != nil {
 					t.Fatal(err)
 				}
 				after(tc.wait)
@@ -160,12 +160,12 @@ func everyVerb(a, b *node) map[string]error {
 	defer cancel()
 	ids := []idspace.ID{idOf(2, 1), idOf(2, 2), idOf(2, 3)}
 	many := make([]error, len(ids))
-	a.To(b.boot).SendMany(ids, []byte("many"), many)
+	a.To(b.boot).SendMany(ids, mesh.KindDefault, []byte("many"), many)
 	_, request := a.Request(ctx, b.boot, mesh.RequestGrant, nil)
 	_, describe := a.To(b.boot).Describe(ctx, ids[0])
 	return map[string]error{
-		"SendData": a.To(b.boot).SendData(ids[0], []byte("x")), "SendData on another lane": a.To(b.boot).SendData(ids[1], []byte("x")),
-		"SendClose": a.To(b.boot).SendClose(ids[1]), "Send": a.To(b.boot).Send(ctx, ids[2], []byte("x")), "Close": a.To(b.boot).Close(ctx, ids[2]),
+		"SendData": a.To(b.boot).SendData(ids[0], mesh.KindDefault, []byte("x")), "SendData on another lane": a.To(b.boot).SendData(ids[1], mesh.KindDefault, []byte("x")),
+		"SendClose": a.To(b.boot).SendClose(ids[1], 0, ""), "Send": a.To(b.boot).Send(ctx, ids[2], mesh.KindDefault, []byte("x")), "Close": a.To(b.boot).Close(ctx, ids[2], 0, ""),
 		"SendMany": many[0], "SendMany's last": many[2], "Request": request, "Describe": describe,
 	}
 }
@@ -179,7 +179,7 @@ func TestWaitForRoomEndsWithThePeer(t *testing.T) {
 		begun := time.Now()
 		var err error
 		for err == nil {
-			err = a.To(b.boot).SendData(idOf(2, 1), make([]byte, 60<<10))
+			err = a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, make([]byte, 60<<10))
 		}
 		if took := time.Since(begun); !errors.Is(err, mesh.ErrUnreachable) || took != time.Second {
 			t.Errorf("%v after %v, want ErrUnreachable after 1s", err, took)
@@ -220,19 +220,19 @@ func TestLaneComesBackBesideALiveControlStream(t *testing.T) {
 			}
 		}
 		shut.Store(true)
-		if err := a.To(b.boot).SendData(id, []byte("lost")); err != nil {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("lost")); err != nil {
 			t.Fatal(err)
 		}
 		pass(30)
 		if got := a.losses()[id][mesh.OutcomeUnreachable]; got != 1 || !a.Up(b.boot) {
 			t.Errorf("losses %v, up %t", a.losses(), a.Up(b.boot))
 		}
-		if err := a.To(b.boot).SendData(id, []byte("refused")); !errors.Is(err, mesh.ErrUnreachable) {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("refused")); !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("on a lane that was given up: %v", err)
 		}
 		shut.Store(false)
 		pass(3)
-		if err := a.To(b.boot).SendData(id, []byte("back")); err != nil {
+		if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte("back")); err != nil {
 			t.Error(err)
 		}
 		flush(t, a)
@@ -251,7 +251,7 @@ func TestBreakingStreamsAreSpaced(t *testing.T) {
 	}, func(t *testing.T, a, _ *node) {
 		begun := time.Now()
 		for time.Since(begun) < time.Minute {
-			_ = a.To(bootOf(9)).SendData(idOf(9, 1), []byte("x"))
+			_ = a.To(bootOf(9)).SendData(idOf(9, 1), mesh.KindDefault, []byte("x"))
 			<-time.After(10 * time.Millisecond)
 		}
 		if got := dials.Load(); got > 600 {
@@ -269,7 +269,7 @@ func TestRestartedPeerIsAnotherPeer(t *testing.T) {
 		a, b, again := r.node(1), r.node(2), r.node(3)
 		former := idOf(2, 1)
 		for i := range 10 {
-			if err := errors.Join(a.To(b.boot).SendData(former, []byte(text(i))), b.To(a.boot).SendData(idOf(1, 1), []byte(text(i)))); err != nil {
+			if err := errors.Join(a.To(b.boot).SendData(former, mesh.KindDefault, []byte(text(i))), b.To(a.boot).SendData(idOf(1, 1), mesh.KindDefault, []byte(text(i)))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -280,7 +280,7 @@ func TestRestartedPeerIsAnotherPeer(t *testing.T) {
 		synctest.Wait()
 		queued := 0
 		for range 40 {
-			switch err := a.To(b.boot).SendData(former, []byte("for the former life")); {
+			switch err := a.To(b.boot).SendData(former, mesh.KindDefault, []byte("for the former life")); {
 			case err == nil:
 				queued++
 			case !errors.Is(err, mesh.ErrUnreachable):
@@ -288,7 +288,7 @@ func TestRestartedPeerIsAnotherPeer(t *testing.T) {
 			}
 			after(50 * time.Millisecond)
 		}
-		if err := errors.Join(a.To(again.boot).SendData(idOf(3, 1), []byte("x")), again.To(a.boot).SendData(idOf(1, 2), []byte("y"))); err != nil {
+		if err := errors.Join(a.To(again.boot).SendData(idOf(3, 1), mesh.KindDefault, []byte("x")), again.To(a.boot).SendData(idOf(1, 2), mesh.KindDefault, []byte("y"))); err != nil {
 			t.Error(err)
 		}
 		flush(t, a)

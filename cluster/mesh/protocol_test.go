@@ -1,7 +1,9 @@
 package mesh_test
 
 import (
+	"encoding/hex"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,7 +61,7 @@ func TestPageHasTheFrames(t *testing.T) {
 func TestPageHasTheCodes(t *testing.T) {
 	all := tables(t)
 	for table, names := range map[string][]string{
-		"outcome": mesh.OutcomeNames(), "refusal": mesh.RefusalNames(),
+		"message kind": mesh.KindNames(), "outcome": mesh.OutcomeNames(), "refusal": mesh.RefusalNames(),
 		"request": append([]string{""}, mesh.RequestNames()...), "reply": mesh.ReplyNames(),
 	} {
 		said := make(map[int]string)
@@ -78,6 +80,24 @@ func TestPageHasTheCodes(t *testing.T) {
 		}
 		if len(said) > 0 {
 			t.Errorf("%s: only on the page: %v", table, said)
+		}
+	}
+}
+
+func TestPageHasTheExamples(t *testing.T) {
+	page, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []mesh.Wire{
+		{Kind: 1, Ints: [4]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
+		{Kind: 4, Ints: [4]uint64{1, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
+	} {
+		want := hex.EncodeToString(encoded(f))
+		if !slices.ContainsFunc(strings.Split(string(page), "\n"), func(line string) bool {
+			return strings.ReplaceAll(line, " ", "") == want
+		}) {
+			t.Errorf("%+v is %s, which is no line of the page", f, want)
 		}
 	}
 }

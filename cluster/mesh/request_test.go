@@ -87,7 +87,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 		if _, err := a.Request(ctx, b.boot, mesh.RequestGrant, nil); !errors.Is(err, mesh.ErrBackpressure) {
 			t.Errorf("over the peer's bound: %v", err)
 		}
-		if err := a.To(b.boot).SendData(idOf(2, 1), []byte("x")); err != nil {
+		if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, []byte("x")); err != nil {
 			t.Error(err)
 		}
 		flush(t, a) // requests under way hold nothing up
@@ -143,7 +143,7 @@ func TestBlankNodesExchangePromisesAndGrantsAlone(t *testing.T) {
 						t.Errorf("request %d: %v, want %v", kind, err, want)
 					}
 				}
-				if err := a.To(b.boot).Send(ctx, idOf(2, 1), []byte("x")); !errors.Is(err, mesh.ErrUnreachable) || len(b.messages(idOf(2, 1))) > 0 {
+				if err := a.To(b.boot).Send(ctx, idOf(2, 1), mesh.KindDefault, []byte("x")); !errors.Is(err, mesh.ErrUnreachable) || len(b.messages(idOf(2, 1))) > 0 {
 					t.Errorf("a message: %v", err)
 				}
 				for _, n := range []*node{a, b} { // the cluster is founded
@@ -155,7 +155,7 @@ func TestBlankNodesExchangePromisesAndGrantsAlone(t *testing.T) {
 				if _, err := a.Request(ctx, b.boot, mesh.RequestConfirm, nil); err != nil {
 					t.Errorf("a request in the cluster: %v", err)
 				}
-				if err := a.To(b.boot).Send(ctx, idOf(2, 1), []byte("x")); err != nil {
+				if err := a.To(b.boot).Send(ctx, idOf(2, 1), mesh.KindDefault, []byte("x")); err != nil {
 					t.Errorf("a message in the cluster: %v", err)
 				}
 			})

@@ -51,6 +51,8 @@ type node struct {
 	cluster idspace.ClusterID
 	numbers []idspace.NodeNumber
 	got     map[idspace.ID][]string
+	kinds   map[idspace.ID][]mesh.Kind // of messages that have one
+	endings map[idspace.ID]string      // code and reason of the last close
 	closed  map[idspace.ID]int
 	lost    []mesh.Undelivered
 	heard   map[idspace.BootID][]idspace.NodeNumber
@@ -74,7 +76,7 @@ func (n *node) Numbers() []idspace.NodeNumber {
 	return append([]idspace.NodeNumber(nil), n.numbers...)
 }
 
-func (n *node) Deliver(id idspace.ID, msg []byte) error {
+func (n *node) Deliver(id idspace.ID, kind mesh.Kind, msg []byte) error {
 	if n.deliver != nil {
 		if err := n.deliver(id, msg); err != nil {
 			return err
@@ -83,30 +85,36 @@ func (n *node) Deliver(id idspace.ID, msg []byte) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.got[id] = append(n.got[id], string(msg))
+	if kind != mesh.KindDefault {
+		n.kinds[id] = append(n.kinds[id], kind)
+	}
 	return nil
 }
 
-func (n *node) DeliverMany(ids []idspace.ID, msg []byte, results []error) {
+func (n *node) DeliverMany(ids []idspace.ID, kind mesh.Kind, msg []byte, results []error) {
 	for i, id := range ids {
-		results[i] = n.Deliver(id, msg)
+		results[i] = n.Deliver(id, kind, msg)
 	}
 }
 
-func (n *node) DeliverWritten(id idspace.ID, msg []byte, timeout time.Duration, done func(error)) {
+func (n *node) DeliverWritten(id idspace.ID, kind mesh.Kind, msg []byte, timeout time.Duration, done func(error)) {
 	if n.written != nil {
 		n.written(id, msg, timeout, done)
 		return
 	}
-	done(n.Deliver(id, msg))
+	done(n.Deliver(id, kind, msg))
 }
 
-func (n *node) Close(id idspace.ID) error {
+func (n *node) Close(id idspace.ID, code uint16, reason string) error {
 	if n.closeID != nil {
-		return n.closeID(id)
+		if err := n.closeID(id); err != nil {
+			return err
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed[id]++
+	n.endings[id] = fmt.Sprintf("%d %q", code, reason)
 	return nil
 }
 
@@ -195,7 +203,8 @@ func newRig(tb testing.TB, n int) *rig {
 		r.nodes[bootOf(i)] = &node{
 			rig: r, n: i, boot: bootOf(i), cluster: theCluster, numbers: []idspace.NodeNumber{numberOf(i)},
 			got: make(map[idspace.ID][]string), closed: make(map[idspace.ID]int),
-			heard: make(map[idspace.BootID][]idspace.NodeNumber),
+			heard: make(map[idspace.BootID][]idspace.NodeNumber), kinds: make(map[idspace.ID][]mesh.Kind),
+			endings: make(map[idspace.ID]string),
 		}
 	}
 	return r

@@ -8,25 +8,25 @@ import (
 	"flamingo/idspace"
 )
 
-// SendData queues msg for connection id of the peer. It waits for nothing but room
+// SendData queues msg, of that kind, for connection id of the peer. It waits for nothing but room
 // in the window, at most SendTimeout; then ErrBackpressure. A peer that has been
 // out of reach for UnreachableAfter is ErrUnreachable at once. nil means that msg,
 // which is copied, is on its way: if it is not delivered, Undelivered is told.
 // For each id, what one goroutine sends arrives in its order, whichever of the
 // methods here it uses.
-func (p *Peer) SendData(id idspace.ID, msg []byte) error {
+func (p *Peer) SendData(id idspace.ID, kind Kind, msg []byte) error {
 	l, err := p.prepare(len(msg))
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, message{kind: kindData, id: id, payload: msg}, nil)
+	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, message{kind: kindData, as: kind, id: id, payload: msg}, nil)
 }
 
 // Send is SendData that waits until the owner has written msg to the socket.
 // When ctx is done first, it returns ErrExpired if msg was not handed to the
 // network, else ErrUncertain; the owner is told the deadline of ctx.
-func (p *Peer) Send(ctx context.Context, id idspace.ID, msg []byte) error {
-	f := message{kind: kindWait, id: id, payload: msg}
+func (p *Peer) Send(ctx context.Context, id idspace.ID, kind Kind, msg []byte) error {
+	f := message{kind: kindWait, as: kind, id: id, payload: msg}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
 		if left <= 0 {
@@ -42,7 +42,7 @@ func (p *Peer) sendWaiting(ctx context.Context, f message) error {
 	if ctx.Err() != nil {
 		return ErrExpired
 	}
-	l, err := p.prepare(len(f.payload))
+	l, err := p.prepare(f.size())
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (p *Peer) sendWaiting(ctx context.Context, f message) error {
 // SendMany queues msg for each of ids, all of the peer, in frames of up to 1024
 // ids. results[k] is for ids[k] what SendData would return; the two slices
 // have one length. SendTimeout is for all of them together.
-func (p *Peer) SendMany(ids []idspace.ID, msg []byte, results []error) {
+func (p *Peer) SendMany(ids []idspace.ID, kind Kind, msg []byte, results []error) {
 	l, err := p.prepare(len(msg))
 	if err != nil {
 		for i := range ids {
@@ -73,7 +73,7 @@ func (p *Peer) SendMany(ids []idspace.ID, msg []byte, results []error) {
 		}
 		for at := 0; at < len(mine); at += maxIDs {
 			some := slices.Clone(mine[at:min(at+maxIDs, len(mine))])
-			f := message{kind: kindMany, ids: some, payload: msg}
+			f := message{kind: kindMany, as: kind, ids: some, payload: msg}
 			err := n.send(context.Background(), time.Duration(until-p.mesh.clock()), f, &ticket{ids: some})
 			for i := at; i < at+len(some); i++ {
 				if places == nil {
@@ -98,20 +98,25 @@ func sieve(ids []idspace.ID, lane, lanes int) (mine []idspace.ID, places []int) 
 }
 
 // SendClose queues the end of connection id of the peer, behind what was sent to
-// it before. It waits as SendData does. If something else ended the connection
-// first, Undelivered is told.
-func (p *Peer) SendClose(id idspace.ID) error {
+// it before. The owner is told code, 0 for none, and reason, of which at most 123
+// bytes are carried. It waits as SendData does. If something else ended the
+// connection first, Undelivered is told.
+func (p *Peer) SendClose(id idspace.ID, code uint16, reason string) error {
 	l, err := p.prepare(0)
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, message{kind: kindClose, id: id}, nil)
+	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, closing(kindClose, id, code, reason), nil)
 }
 
 // Close is SendClose that waits for the owner's answer. When ctx is done first,
 // it returns ErrExpired if the close stays undone, else ErrUncertain.
-func (p *Peer) Close(ctx context.Context, id idspace.ID) error {
-	return p.sendWaiting(ctx, message{kind: kindCloseWait, id: id})
+func (p *Peer) Close(ctx context.Context, id idspace.ID, code uint16, reason string) error {
+	return p.sendWaiting(ctx, closing(kindCloseWait, id, code, reason))
+}
+
+func closing(kind frameKind, id idspace.ID, code uint16, reason string) message {
+	return message{kind: kind, id: id, code: code, payload: []byte(reason[:min(len(reason), maxReason)])}
 }
 
 // Describe returns what the owner at the peer says about connection id.

@@ -1,6 +1,10 @@
 package mesh_test
 
-import "testing"
+import (
+	"testing"
+
+	"flamingo/cluster/mesh"
+)
 
 func TestMessagesArriveInOrder(t *testing.T) {
 	for name, set := range map[string]func(*rig){"pipe": func(*rig) {}, "tcp": (*rig).loopback} {
@@ -12,7 +16,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 			const each, ids = 200, 5
 			for i := range each {
 				for k := 1; k <= ids; k++ {
-					if err := a.To(b.boot).SendData(idOf(2, k), []byte(text(i))); err != nil {
+					if err := a.To(b.boot).SendData(idOf(2, k), mesh.KindDefault, []byte(text(i))); err != nil {
 						t.Fatal(err)
 					}
 				}

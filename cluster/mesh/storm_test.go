@@ -34,7 +34,7 @@ func TestRefusalOfAFullWindowKeepsTheStream(t *testing.T) {
 		ids[i] = idOf(2, i+1)
 	}
 	results := make([]error, len(ids))
-	a.To(b.boot).SendMany(ids, nil, results)
+	a.To(b.boot).SendMany(ids, mesh.KindDefault, nil, results)
 	for _, err := range results {
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func TestExpiredSendsLeaveTheOthers(t *testing.T) {
 			}
 			if i%3 > 0 && i%100 != 1 {
 				want[id] = append(want[id], m)
-				if err := a.To(b.boot).SendData(id, []byte(m)); err != nil {
+				if err := a.To(b.boot).SendData(id, mesh.KindDefault, []byte(m)); err != nil {
 					t.Fatal(err)
 				}
 				continue
@@ -75,7 +75,7 @@ func TestExpiredSendsLeaveTheOthers(t *testing.T) {
 			expiring.Go(func() {
 				ctx, cancel := within(time.Duration(1+i%5) * time.Second)
 				defer cancel()
-				if err := a.To(b.boot).Send(ctx, id, []byte(m)); !errors.Is(err, mesh.ErrExpired) {
+				if err := a.To(b.boot).Send(ctx, id, mesh.KindDefault, []byte(m)); !errors.Is(err, mesh.ErrExpired) {
 					t.Errorf("send %d: %v, want ErrExpired", i, err)
 				}
 			})
@@ -112,7 +112,7 @@ func TestSendManyWaitsOnceForRoom(t *testing.T) {
 		}
 		results := make([]error, len(ids))
 		begun := time.Now()
-		a.To(bootOf(9)).SendMany(ids, []byte("x"), results)
+		a.To(bootOf(9)).SendMany(ids, mesh.KindDefault, []byte("x"), results)
 		if took := time.Since(begun); took != mesh.DefaultSendTimeout {
 			t.Errorf("took %v, want %v", took, mesh.DefaultSendTimeout)
 		}

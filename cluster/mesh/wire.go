@@ -31,6 +31,7 @@ const (
 	maxLanes    = 16        // lanes of a link
 	maxOutcomes = 512 << 10 // outcomes of a lane that are not acknowledged
 	maxRequest  = 64 << 10  // bytes of a request's or a reply's body
+	maxReason   = 123       // bytes of a close's reason: RFC 6455 §5.5, less the code
 
 	// assemblyOverhead is what the frame of a message in parts may hold beside
 	// its payload: maxIDs ids of 9 bytes, and the other fields.
@@ -63,13 +64,13 @@ const (
 // layouts has the fields of every frame, in order: u an unsigned integer, b
 // bytes, a an array of unsigned integers. The kind itself is the first u.
 var layouts = [...]struct{ name, fields string }{
-	kindData:       {"data", "uuub"},
-	kindWait:       {"wait", "uuuub"},
-	kindMany:       {"many", "uuab"},
-	kindClose:      {"close", "uuu"},
-	kindCloseWait:  {"close-wait", "uuu"},
+	kindData:       {"data", "uuuub"},
+	kindWait:       {"wait", "uuuuub"},
+	kindMany:       {"many", "uuaub"},
+	kindClose:      {"close", "uuuub"},
+	kindCloseWait:  {"close-wait", "uuuub"},
 	kindPart:       {"part", "uuuub"},
-	kindVoid:       {"void", "uuuub"},
+	kindVoid:       {"void", "uub"},
 	kindOutcomeAck: {"outcome-ack", "uu"},
 	kindAck:        {"ack", "uu"},
 	kindOutcome:    {"outcome", "uuuuu"},
