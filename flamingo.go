@@ -45,6 +45,12 @@ type (
 	Conn = node.Conn
 	// ConnInfo describes an open connection.
 	ConnInfo = node.ConnInfo
+	// WebSocketInfo says what a client asked for when it opened a WebSocket.
+	WebSocketInfo = node.WebSocketInfo
+	// Message is what a client has sent.
+	Message = node.Message
+	// Kind is how a message travels over WebSocket.
+	Kind = node.Kind
 	// Stats are the counts of a node.
 	Stats = node.Stats
 	// Handler is what Node.Serve calls.
@@ -71,6 +77,13 @@ const (
 
 	IgnoreOpens  = node.IgnoreOpens
 	IgnoreCloses = node.IgnoreCloses
+)
+
+// Kinds of messages; package node says what each means.
+const (
+	KindDefault = node.KindDefault
+	KindText    = node.KindText
+	KindBinary  = node.KindBinary
 )
 
 // Reasons; package node says what each means.
@@ -100,6 +113,7 @@ var (
 	ErrUnframeable  = node.ErrUnframeable
 	ErrBadID        = node.ErrBadID
 	ErrClosed       = node.ErrClosed
+	ErrBadCloseCode = node.ErrBadCloseCode
 	ErrBadOption    = node.ErrBadOption
 )
 

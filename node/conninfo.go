@@ -25,7 +25,9 @@ type connInfoJSON struct {
 	BytesOut     uint64    `json:"bytes_out"`
 	PendingBytes int       `json:"pending_bytes"`
 	QueuedIn     int       `json:"queued_in"`
-	TLS          *tlsJSON  `json:"tls,omitempty"`
+
+	TLS       *tlsJSON       `json:"tls,omitempty"`
+	WebSocket *WebSocketInfo `json:"web_socket,omitempty"`
 }
 
 // tlsJSON and clientJSON have the fields of transport.TLSInfo and
@@ -53,7 +55,8 @@ func encodeConnInfo(c ConnInfo) ([]byte, error) {
 		ID: c.ID, Listener: c.Listener, Local: addrToJSON(c.Local), Remote: addrToJSON(c.Remote),
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
-		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn, TLS: tlsToJSON(c.TLS),
+		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
+		TLS: tlsToJSON(c.TLS), WebSocket: c.WebSocket,
 	})
 }
 
@@ -74,7 +77,8 @@ func decodeConnInfo(body []byte) (ConnInfo, error) {
 		ID: c.ID, Listener: c.Listener, Local: local, Remote: remote,
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
-		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn, TLS: c.TLS.info(),
+		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
+		TLS: c.TLS.info(), WebSocket: c.WebSocket,
 	}, nil
 }
 

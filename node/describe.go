@@ -15,6 +15,9 @@ type Conn = transport.Conn
 // ConnInfo describes an open connection at one moment.
 type ConnInfo = transport.ConnInfo
 
+// WebSocketInfo is what a client asked for when it opened a WebSocket, and got.
+type WebSocketInfo = transport.WebSocketInfo
+
 // Stats are counts of a node since it was opened, and sizes at this moment.
 type Stats = transport.Stats
 

@@ -49,6 +49,10 @@ var (
 
 	// ErrClosed: this node is closed, or closing.
 	ErrClosed = transport.ErrClosed
+
+	// ErrBadCloseCode: the code is none that a program may close a WebSocket
+	// with. Nothing was done.
+	ErrBadCloseCode = transport.ErrBadCloseCode
 )
 
 // ErrBadOption says that an option is out of its range, or contradicts another.

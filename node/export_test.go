@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
 	"flamingo/transport"
@@ -109,6 +110,9 @@ var (
 // as n has them.
 func LogIndex(n *Node) uint64 { return n.member.cluster.State().Index }
 
+// OwnerOf returns what other nodes reach the connections of n by.
+func OwnerOf(n *Node) mesh.Owner { return n.member.owner }
+
 // SendAtOnce sends to the given number of carriers, of which each waits for all
 // the others. It returns the outcomes, the carriers' indexes as errors.
 func SendAtOnce(carriers int) (results []error) {
@@ -123,7 +127,7 @@ func SendAtOnce(carriers int) (results []error) {
 		routes[&meetingCarrier{meeting: &meeting}] = []int{i, i + carriers}
 	}
 	results = make([]error, len(ids))
-	sendEach(routes, ids, nil, results)
+	sendEach(routes, ids, KindDefault, nil, results)
 	return results
 }
 
@@ -133,7 +137,7 @@ type meetingCarrier struct {
 	meeting *sync.WaitGroup
 }
 
-func (c *meetingCarrier) sendMany(ids []ID, _ []byte, results []error) {
+func (c *meetingCarrier) sendMany(ids []ID, _ Kind, _ []byte, results []error) {
 	c.meeting.Done()
 	c.meeting.Wait()
 	for i, id := range ids {

@@ -58,15 +58,16 @@ type Opts struct {
 	BufferTillDelim bool
 	Delim           byte
 
-	// Listen says where clients connect, in place of Port: tcp://HOST:PORT or
-	// unix:///PATH with options as query parameters, such as
-	// tcp://:4100?framing=line&max-conns=10000. Port 0 lets the system choose;
-	// see Node.Addrs.
+	// Listen says where clients connect, in place of Port: tcp://HOST:PORT,
+	// unix:///PATH, or for WebSockets ws://HOST:PORT/PATH, with options as query
+	// parameters, such as tcp://:4100?framing=line&max-conns=10000. Port 0 lets
+	// the system choose; see Node.Addrs.
 	Listen []string
 
 	// Framing is the framing of listeners that name none, in place of
 	// BufferTillDelim: raw, delimiter, line, length, fixed or netstring, with
-	// options as in a listener: "length&length-bytes=2".
+	// options as in a listener: "length&length-bytes=2". WebSockets have messages
+	// of their own and need none.
 	Framing string
 
 	// Codec is a framing of the program's own, in place of Framing.
@@ -74,9 +75,9 @@ type Opts struct {
 
 	// MaxMessage is the longest message in bytes that is received, and unless
 	// BufferTillDelim passes it through sent, for listeners that name no
-	// framing; raw has BufferSize instead. Zero means 1 MiB; at most 1 GiB. To
-	// a connection of another node goes as much, at least 1 MiB and at most
-	// 15 MiB.
+	// framing, and for those of WebSockets that name no max-message; raw has
+	// BufferSize instead. Zero means 1 MiB; at most 1 GiB. To a connection of
+	// another node goes as much, at least 1 MiB and at most 15 MiB.
 	MaxMessage int
 
 	// MaxConns bounds the connections of this node, those included of which an
@@ -220,6 +221,9 @@ func (o *Opts) transportConfig() (transport.Config, []error) {
 			faults = append(faults, optionError{err})
 			l = transport.Listener{Network: "tcp", Address: ":0", Codec: codec}
 		}
+		if l.WebSocket != nil && l.WebSocket.MaxMessage == 0 {
+			l.WebSocket.MaxMessage = allowedSize(o.MaxMessage)
+		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	return cfg, faults
@@ -234,6 +238,15 @@ func (o *Opts) listeners() []string {
 		port = DefaultPort
 	}
 	return []string{"tcp://" + net.JoinHostPort("", strconv.Itoa(port))}
+}
+
+// hasWebSockets reports whether a listener is one of WebSockets, which MaxMessage
+// bounds whatever the framing of the others is.
+func (o *Opts) hasWebSockets() bool {
+	return slices.ContainsFunc(o.listeners(), func(text string) bool {
+		scheme, _, _ := strings.Cut(text, "://")
+		return strings.EqualFold(scheme, "ws") || strings.EqualFold(scheme, "wss")
+	})
 }
 
 func badOption(option string, value any, allowed string) error {
@@ -271,8 +284,8 @@ func (o *Opts) contradictions() (faults []error) {
 	if len(framings) > 1 {
 		faults = append(faults, badOption("framing", strings.Join(framings, " and "), "one of them"))
 	}
-	if o.MaxMessage != 0 && (o.Codec != nil || len(framings) == 0) {
-		faults = append(faults, badOption("MaxMessage", o.MaxMessage, "given only with BufferTillDelim or Framing; raw has BufferSize, a Codec its own limit"))
+	if o.MaxMessage != 0 && (o.Codec != nil || len(framings) == 0) && !o.hasWebSockets() {
+		faults = append(faults, badOption("MaxMessage", o.MaxMessage, "given only with BufferTillDelim, Framing or WebSockets; raw has BufferSize, a Codec its own limit"))
 	}
 	return faults
 }
@@ -321,7 +334,9 @@ func (o *Opts) completeFraming(options url.Values) (faults []error) {
 	}
 	name := options.Get("framing")
 	if size := allowedSize(o.MaxMessage); size != 0 {
+		own := name == "raw" || name == "fixed" || options.Has("max-message")
 		switch {
+		case own && o.hasWebSockets(): // it is theirs
 		case name == "raw" || name == "fixed":
 			faults = append(faults, badOption("MaxMessage", size, "0 beside Framing "+name+", which has a size of its own"))
 		case options.Has("max-message"):

@@ -50,13 +50,17 @@ func TestDescriptionSurvivesTheWay(t *testing.T) {
 			Opened: at, LastActive: at.Add(time.Minute),
 			MessagesIn: 1, BytesIn: 2, MessagesOut: 3, BytesOut: 4, PendingBytes: 5, QueuedIn: 6,
 		},
-		"unix": {ID: 0x01adc9000000002b, Local: &net.UnixAddr{Net: "unix", Name: "/run/x"}, Remote: &net.UnixAddr{Net: "unix"}, Opened: at, LastActive: at},
 		"TLS": {
 			ID: 0x01adc9000000002d, Listener: "tls://127.0.0.1:4100", Opened: at, LastActive: at,
 			TLS: &transport.TLSInfo{Version: "TLS 1.3", CipherSuite: "TLS_AES_128_GCM_SHA256", ServerName: "a.test", Client: &transport.ClientIdentity{
 				Subject: "CN=client", Names: []string{"client.test"}, Fingerprint: "00ff",
 			}},
 		},
+		"websocket": {
+			ID: 0x01adc9000000002d, Opened: at, LastActive: at,
+			WebSocket: &node.WebSocketInfo{Path: "/a%20b", Host: "example.com", Origin: "https://example.com", Subprotocol: "chat"},
+		},
+		"unix":             {ID: 0x01adc9000000002b, Local: &net.UnixAddr{Net: "unix", Name: "/run/x"}, Remote: &net.UnixAddr{Net: "unix"}, Opened: at, LastActive: at},
 		"without a client": {ID: 0x01adc9000000002c, Opened: at, LastActive: at},
 	} {
 		body, err := node.EncodeConnInfo(want)

@@ -33,14 +33,14 @@ func (o *owner) Deliver(id ID, kind mesh.Kind, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	return c.ending(id, c.clients.Deliver(id, transport.Kind(kind), msg))
+	return c.ending(id, c.clients.Deliver(id, kindOf(kind), msg))
 }
 
 // DeliverMany implements mesh.Owner.
 func (o *owner) DeliverMany(ids []ID, kind mesh.Kind, msg []byte, results []error) {
 	c, err := o.hold()
 	if err == nil {
-		c.clients.DeliverMany(ids, transport.Kind(kind), msg, results)
+		c.clients.DeliverMany(ids, kindOf(kind), msg, results)
 	}
 	for i, id := range ids {
 		if err == nil {
@@ -59,7 +59,7 @@ func (o *owner) DeliverWritten(id ID, kind mesh.Kind, msg []byte, timeout time.D
 		done(err)
 		return
 	}
-	sent, err := c.clients.Track(id, transport.Kind(kind), msg)
+	sent, err := c.clients.Track(id, kindOf(kind), msg)
 	if err != nil {
 		done(c.ending(id, err))
 		return

@@ -51,6 +51,23 @@ func (n *Node) RecvData() (ID, []byte) {
 	return id, msg
 }
 
+// A Message is what a client has sent.
+type Message struct {
+	ID   ID
+	Kind Kind // how it came: KindDefault unless over WebSocket
+	Data []byte
+}
+
+// RecvMessage is RecvData that says of which kind the message is. ok is false
+// once the node is closed and everything was taken.
+func (n *Node) RecvMessage() (m Message, ok bool) {
+	got, ok := n.clients.RecvMessage()
+	if !ok {
+		n.rest()
+	}
+	return Message{got.ID, got.Kind, got.Data}, ok
+}
+
 // RecvClose waits for the next connection of this node that ended otherwise
 // than by SendClose on this node. Each is reported once, after its last message
 // was taken. Once the node is closed and everything was taken, RecvClose

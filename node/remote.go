@@ -14,16 +14,16 @@ type remoteCarrier struct{ peer *mesh.Peer }
 
 var _ carrier = remoteCarrier{}
 
-func (c remoteCarrier) sendData(id ID, msg []byte) error {
-	return outcomeOf(c.peer.SendData(id, mesh.KindDefault, msg))
+func (c remoteCarrier) sendData(id ID, kind Kind, msg []byte) error {
+	return outcomeOf(c.peer.SendData(id, kindFor(kind), msg))
 }
 
-func (c remoteCarrier) send(ctx context.Context, id ID, msg []byte) error {
-	return outcomeWithin(ctx, c.peer.Send(ctx, id, mesh.KindDefault, msg))
+func (c remoteCarrier) send(ctx context.Context, id ID, kind Kind, msg []byte) error {
+	return outcomeWithin(ctx, c.peer.Send(ctx, id, kindFor(kind), msg))
 }
 
-func (c remoteCarrier) sendMany(ids []ID, msg []byte, results []error) {
-	c.peer.SendMany(ids, mesh.KindDefault, msg, results)
+func (c remoteCarrier) sendMany(ids []ID, kind Kind, msg []byte, results []error) {
+	c.peer.SendMany(ids, kindFor(kind), msg, results)
 	for i := range results {
 		results[i] = outcomeOf(results[i])
 	}
@@ -35,10 +35,10 @@ const closeTimeout = 5 * time.Second
 // sendClose waits for the owner's answer: whether something else ended the
 // connection first is the owner's to know. To the owner its reason is that
 // another node asked for it.
-func (c remoteCarrier) sendClose(ctx context.Context, id ID, _ Reason) error {
+func (c remoteCarrier) sendClose(ctx context.Context, id ID, end ending) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	return outcomeOf(c.peer.Close(ctx, id, 0, ""))
+	return outcomeOf(c.peer.Close(ctx, id, uint16(end.code), end.reason))
 }
 
 func (c remoteCarrier) describe(ctx context.Context, id ID) (ConnInfo, error) {

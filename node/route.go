@@ -11,11 +11,18 @@ import (
 // A carrier carries operations to the connections of one node. Its errors are
 // outcomes.
 type carrier interface {
-	sendData(id ID, msg []byte) error
-	send(ctx context.Context, id ID, msg []byte) error
-	sendMany(ids []ID, msg []byte, results []error)
-	sendClose(ctx context.Context, id ID, why Reason) error
+	sendData(id ID, kind Kind, msg []byte) error
+	send(ctx context.Context, id ID, kind Kind, msg []byte) error
+	sendMany(ids []ID, kind Kind, msg []byte, results []error)
+	sendClose(ctx context.Context, id ID, end ending) error
 	describe(ctx context.Context, id ID) (ConnInfo, error)
+}
+
+// An ending says how a connection is to end.
+type ending struct {
+	why    Reason // to the program of the node that is asked, if it is the owner
+	code   int    // to the client of a WebSocket; 0 for none, else one that is allowed
+	reason string // to that client
 }
 
 // route returns who carries operations to id: the one seam between this node's
@@ -45,23 +52,23 @@ type localCarrier struct {
 
 var _ carrier = (*localCarrier)(nil)
 
-func (c *localCarrier) sendData(id ID, msg []byte) error {
-	return c.judge(id, c.clients.SendData(id, msg))
+func (c *localCarrier) sendData(id ID, kind Kind, msg []byte) error {
+	return c.judge(id, c.clients.SendDataAs(id, kind, msg))
 }
 
-func (c *localCarrier) send(ctx context.Context, id ID, msg []byte) error {
-	return c.judge(id, c.clients.Send(ctx, id, msg))
+func (c *localCarrier) send(ctx context.Context, id ID, kind Kind, msg []byte) error {
+	return c.judge(id, c.clients.SendAs(ctx, id, kind, msg))
 }
 
-func (c *localCarrier) sendMany(ids []ID, msg []byte, results []error) {
-	c.clients.SendMany(ids, msg, results)
+func (c *localCarrier) sendMany(ids []ID, kind Kind, msg []byte, results []error) {
+	c.clients.SendManyAs(ids, kind, msg, results)
 	for i, id := range ids {
 		results[i] = c.judge(id, results[i])
 	}
 }
 
-func (c *localCarrier) sendClose(_ context.Context, id ID, why Reason) error {
-	return c.judge(id, c.clients.SendClose(id, why))
+func (c *localCarrier) sendClose(_ context.Context, id ID, end ending) error {
+	return c.judge(id, c.clients.SendCloseWith(id, end.why, end.code, end.reason))
 }
 
 func (c *localCarrier) describe(_ context.Context, id ID) (ConnInfo, error) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"flamingo/transport"
 )
 
 // SendData sends msg to the connection id, wherever it is. It returns once the
@@ -19,10 +21,13 @@ import (
 // A message that is accepted and not delivered after all, because the
 // connection ends first, or because another node does not take it, is reported
 // by Undelivered.
-func (n *Node) SendData(id ID, msg []byte) error {
+func (n *Node) SendData(id ID, msg []byte) error { return n.SendDataAs(id, KindDefault, msg) }
+
+// SendDataAs is SendData of a message of that kind.
+func (n *Node) SendDataAs(id ID, kind Kind, msg []byte) error {
 	c, err := n.route(n.life, id)
 	if err == nil {
-		err = c.sendData(id, msg)
+		err = c.sendData(id, kind, msg)
 	}
 	return outcome("send", id, err)
 }
@@ -32,10 +37,15 @@ func (n *Node) SendData(id ID, msg []byte) error {
 // the error matches ErrExpired, else ErrUncertain; both match the context's
 // cause too.
 func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
+	return n.SendAs(ctx, id, KindDefault, msg)
+}
+
+// SendAs is Send of a message of that kind.
+func (n *Node) SendAs(ctx context.Context, id ID, kind Kind, msg []byte) error {
 	c, err := n.route(ctx, id)
 	switch {
 	case err == nil:
-		err = c.send(ctx, id, msg)
+		err = c.send(ctx, id, kind, msg)
 	case errors.Is(err, ErrUnreachable) && ctx.Err() != nil: // while we asked who holds its number
 		err = fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
 	}
@@ -46,8 +56,13 @@ func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
 // results[i] is the outcome for ids[i]. msg is framed once for each listener
 // whose connections are among ids.
 func (n *Node) SendMany(ids []ID, msg []byte) (results []error) {
+	return n.SendManyAs(ids, KindDefault, msg)
+}
+
+// SendManyAs is SendMany of a message of that kind.
+func (n *Node) SendManyAs(ids []ID, kind Kind, msg []byte) (results []error) {
 	results = make([]error, len(ids))
-	sendEach(n.routeMany(n.life, ids, results), ids, msg, results)
+	sendEach(n.routeMany(n.life, ids, results), ids, kind, msg, results)
 	for i, id := range ids {
 		results[i] = outcome("send", id, results[i])
 	}
@@ -56,24 +71,24 @@ func (n *Node) SendMany(ids []ID, msg []byte) (results []error) {
 
 // sendEach has every carrier send to its places in ids, all at the same time: a
 // link without room holds up no other node, nor this one.
-func sendEach(routes map[carrier][]int, ids []ID, msg []byte, results []error) {
+func sendEach(routes map[carrier][]int, ids []ID, kind Kind, msg []byte, results []error) {
 	var sending sync.WaitGroup
 	for c, places := range routes {
 		if len(routes) == 1 {
-			sendPlaces(c, places, ids, msg, results)
+			sendPlaces(c, places, ids, kind, msg, results)
 			return
 		}
-		sending.Go(func() { sendPlaces(c, places, ids, msg, results) })
+		sending.Go(func() { sendPlaces(c, places, ids, kind, msg, results) })
 	}
 	sending.Wait()
 }
 
-func sendPlaces(c carrier, places []int, ids []ID, msg []byte, results []error) {
+func sendPlaces(c carrier, places []int, ids []ID, kind Kind, msg []byte, results []error) {
 	part, outcomes := make([]ID, len(places)), make([]error, len(places))
 	for k, i := range places {
 		part[k] = ids[i]
 	}
-	c.sendMany(part, msg, outcomes)
+	c.sendMany(part, kind, msg, outcomes)
 	for k, i := range places {
 		results[i] = outcomes[k]
 	}
@@ -119,17 +134,34 @@ func (n *Node) routeMany(ctx context.Context, ids []ID, results []error) map[car
 // ErrExpired if the link had no room for the question. The error matches ErrGone
 // if something else ended the connection first. The end is not reported by
 // RecvClose of this node.
-func (n *Node) SendClose(id ID) error { return n.close(id, ReasonSent) }
+func (n *Node) SendClose(id ID) error { return n.close(id, ending{why: ReasonSent}) }
+
+// SendCloseWith is SendClose that tells the client of a WebSocket why, with a code
+// and a reason: 1000, 1001, 1003, 1007 to 1009, 1011 to 1014, or one of the
+// program's own of 3000 to 4999; 0 is 1000. Another one is ErrBadCloseCode, and
+// nothing is done. The reason is cut to 123 bytes of UTF-8. Connections of other
+// listeners end without.
+func (n *Node) SendCloseWith(id ID, code int, reason string) error {
+	return n.close(id, ending{ReasonSent, code, reason})
+}
 
 // Disconnect is SendClose on behalf of somebody else than this program, such as
 // an operator: the end of a connection of this node is reported by RecvClose,
 // with ReasonRemote.
-func (n *Node) Disconnect(id ID) error { return n.close(id, ReasonRemote) }
+func (n *Node) Disconnect(id ID) error { return n.close(id, ending{why: ReasonRemote}) }
 
-func (n *Node) close(id ID, why Reason) error {
+// DisconnectWith is to Disconnect what SendCloseWith is to SendClose.
+func (n *Node) DisconnectWith(id ID, code int, reason string) error {
+	return n.close(id, ending{ReasonRemote, code, reason})
+}
+
+func (n *Node) close(id ID, end ending) (err error) {
+	if end.reason, err = transport.CheckClose(end.code, end.reason); err != nil {
+		return outcome("close", id, err)
+	}
 	c, err := n.route(n.life, id)
 	if err == nil {
-		err = c.sendClose(n.life, id, why)
+		err = c.sendClose(n.life, id, end)
 	}
 	return outcome("close", id, err)
 }

@@ -104,13 +104,19 @@ func (t *Transport) openedAt(i uint32) Opened { return Opened{t.newConn(t.table.
 // RecvData waits for the next message and takes it. ok is false once the
 // transport is closed and everything was taken.
 func (t *Transport) RecvData() (id idspace.ID, data []byte, ok bool) {
+	m, ok := t.RecvMessage()
+	return m.ID, m.Data, ok
+}
+
+// RecvMessage is RecvData that says of which kind the message is.
+func (t *Transport) RecvMessage() (m Message, ok bool) {
 	var one [1]Message
 	if t.inbox.take(one[:]) == 0 {
-		return 0, nil, false
+		return Message{}, false
 	}
-	m := &one[0]
-	t.release(t.table.at(m.slot), m, 1, m.Cost())
-	return m.ID, m.Data, true
+	m = one[0]
+	t.release(t.table.at(m.slot), &m, 1, m.Cost())
+	return m, true
 }
 
 // AwaitData waits until there is a message to take. It reports false once ctx

@@ -216,6 +216,17 @@ func newEnding(code int, reason string) (*ending, error) {
 	return &ending{c, reason}, nil
 }
 
+// CheckClose is for who has a connection of another node ended with a code and a
+// reason: it returns the reason as a client gets it, or ErrBadCloseCode, as
+// SendCloseWith would.
+func CheckClose(code int, reason string) (string, error) {
+	end, err := newEnding(code, reason)
+	if err != nil || end == nil {
+		return "", err
+	}
+	return websocket.CutReason(end.reason), nil
+}
+
 // WebSocketInfo is what a client asked for when it opened a WebSocket, and got.
 type WebSocketInfo struct {
 	Path        string `json:"path"` // as spelled, its percent-encoding included

@@ -1,4 +1,5 @@
-// Package nodetest finds ports for tests that open nodes on loopback.
+// Package nodetest finds ports for tests that open nodes on loopback, and is a
+// client of their WebSockets.
 //
 // A test that lets the system choose a port and then closes it may find it
 // taken when its node opens, or comes back: the system gives the same ports to

@@ -58,13 +58,14 @@ func AppendClose(dst []byte, code CloseCode, reason string) ([]byte, error) {
 	if !code.OnWire() {
 		return dst, fmt.Errorf("%w: close code %v must not be sent", framing.ErrUnframeable, code)
 	}
-	reason = cutReason(reason)
+	reason = CutReason(reason)
 	dst = AppendHeader(dst, Close, 2+len(reason))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
 	return append(dst, reason...), nil
 }
 
-func cutReason(reason string) string {
+// CutReason returns the reason as AppendClose writes it.
+func CutReason(reason string) string {
 	reason = strings.ToValidUTF8(reason, string(utf8.RuneError))
 	if len(reason) <= MaxReason {
 		return reason
