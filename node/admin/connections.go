@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -27,7 +28,9 @@ type connection struct {
 	LastActive string          `json:"last_active_at"`
 	In         received        `json:"in"`
 	Out        output          `json:"out"`
-	TLS        *encryption     `json:"tls,omitempty"`
+
+	TLS       *encryption         `json:"tls,omitempty"`
+	WebSocket *node.WebSocketInfo `json:"web_socket,omitempty"`
 }
 
 type received struct {
@@ -64,6 +67,8 @@ func shown(c node.ConnInfo) connection {
 		Opened: instant(c.Opened), LastActive: instant(c.LastActive),
 		In:  received{c.MessagesIn, c.BytesIn, c.QueuedIn},
 		Out: output{c.MessagesOut, c.BytesOut, c.PendingBytes},
+
+		WebSocket: c.WebSocket,
 	}
 	if t := c.TLS; t != nil {
 		s.TLS = &encryption{t.Version, t.CipherSuite, t.ServerName, (*identity)(t.Client)}
@@ -136,7 +141,7 @@ func (h *Handler) disconnect(n target, w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	values, err := parametersOf(r, "missing")
+	values, err := parametersOf(r, "missing", "code", "reason")
 	if err != nil {
 		return err
 	}
@@ -144,9 +149,26 @@ func (h *Handler) disconnect(n target, w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	if err := n.Disconnect(id); err != nil && (missing == "" || !errors.Is(err, node.ErrGone)) {
+	code, err := closeCode(values)
+	if err != nil {
+		return err
+	}
+	if err := n.DisconnectWith(id, code, values.Get("reason")); err != nil && (missing == "" || !errors.Is(err, node.ErrGone)) {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// closeCode returns the code for the client of a WebSocket, 0 if none is given.
+// Which codes there are the node knows.
+func closeCode(values url.Values) (int, error) {
+	if !values.Has("code") {
+		return 0, nil
+	}
+	code, err := strconv.Atoi(values.Get("code"))
+	if err != nil || code <= 0 {
+		return 0, fail(problemBadRequest, "code=%.40q: allowed is a number, such as 1000 or 4001", values.Get("code"))
+	}
+	return code, nil
 }

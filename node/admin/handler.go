@@ -54,9 +54,9 @@ var ErrBadConfig = errors.New("bad config")
 
 // target is what a Handler needs of a node; *node.Node is one.
 type target interface {
-	SendData(id node.ID, msg []byte) error
-	Send(ctx context.Context, id node.ID, msg []byte) error
-	Disconnect(id node.ID) error
+	SendDataAs(id node.ID, kind node.Kind, msg []byte) error
+	SendAs(ctx context.Context, id node.ID, kind node.Kind, msg []byte) error
+	DisconnectWith(id node.ID, code int, reason string) error
 	Describe(ctx context.Context, id node.ID) (node.ConnInfo, error)
 	Connections(cursor string, limit int) (node.Page, error)
 	Nodes() []node.NodeInfo

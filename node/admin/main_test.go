@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -289,7 +290,9 @@ type fake struct {
 type call struct {
 	op  string
 	id  node.ID
-	msg string
+	msg string // of a disconnect: code and reason
+
+	kind node.Kind
 }
 
 var _ admin.Target = (*fake)(nil)
@@ -310,15 +313,17 @@ func (f *fake) taken() []call {
 	return calls
 }
 
-func (f *fake) SendData(id node.ID, msg []byte) error {
-	return f.note(call{"send", id, string(msg)})
+func (f *fake) SendDataAs(id node.ID, kind node.Kind, msg []byte) error {
+	return f.note(call{"send", id, string(msg), kind})
 }
 
-func (f *fake) Send(_ context.Context, id node.ID, msg []byte) error {
-	return f.note(call{"send and wait", id, string(msg)})
+func (f *fake) SendAs(_ context.Context, id node.ID, kind node.Kind, msg []byte) error {
+	return f.note(call{"send and wait", id, string(msg), kind})
 }
 
-func (f *fake) Disconnect(id node.ID) error { return f.note(call{op: "disconnect", id: id}) }
+func (f *fake) DisconnectWith(id node.ID, code int, reason string) error {
+	return f.note(call{op: "disconnect", id: id, msg: fmt.Sprintf("%d %q", code, reason)})
+}
 
 func (f *fake) Describe(_ context.Context, id node.ID) (node.ConnInfo, error) {
 	return node.ConnInfo{ID: id}, f.note(call{op: "describe", id: id})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"flamingo/node"
@@ -44,19 +45,34 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	kind := kindOf(r.Header.Get("Content-Type"))
 	begun := h.now()
 	if !written {
-		if err := n.SendData(id, msg); err != nil {
+		if err := n.SendDataAs(id, kind, msg); err != nil {
 			return err
 		}
 		return writeJSON(w, http.StatusAccepted, sent{id, "accepted", h.now().Sub(begun).Microseconds()})
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	if err := n.Send(ctx, id, msg); err != nil {
+	if err := n.SendAs(ctx, id, kind, msg); err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, sent{id, "written", h.now().Sub(begun).Microseconds()})
+}
+
+// kindOf returns the kind of a message whose body has this type. That of forms is
+// what curl -d says of every body, and so says nothing.
+func kindOf(contentType string) node.Kind {
+	media, _, _ := strings.Cut(contentType, ";")
+	switch media = strings.ToLower(strings.TrimSpace(media)); {
+	case media == "" || media == "application/x-www-form-urlencoded":
+		return node.KindDefault
+	case strings.HasPrefix(media, "text/") || media == "application/json":
+		return node.KindText
+	default:
+		return node.KindBinary
+	}
 }
 
 func sendParameters(r *http.Request) (timeout time.Duration, written bool, err error) {

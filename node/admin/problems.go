@@ -63,6 +63,7 @@ const (
 	problemUnframeable  = "unframeable"
 	problemBadID        = "bad-id"
 	problemClosed       = "closed"
+	problemBadCloseCode = "bad-close-code"
 
 	problemBadRequest   = "bad-request"
 	problemUnauthorized = "unauthorized"
@@ -127,6 +128,10 @@ var problems = [...]Problem{
 	{
 		problemClosed, 503, "This node is closed", true, exitNotNow, node.ErrClosed,
 		"The node that was asked is closing. Ask another one: every node can reach every connection.",
+	},
+	{
+		problemBadCloseCode, 400, "Not a code for a close", false, exitUsage, node.ErrBadCloseCode,
+		"A WebSocket can be closed with the codes 1000, 1001, 1003, 1007 to 1009, 1011 to 1014 and 3000 to 4999. Nothing was done: the connection is open as before.",
 	},
 
 	{

@@ -35,6 +35,7 @@ var contract = []struct {
 	{node.ErrUnframeable, 422, "unframeable", 2, false},
 	{node.ErrBadID, 400, "bad-id", 2, false},
 	{node.ErrClosed, 503, "closed", 4, true}, // of another node
+	{node.ErrBadCloseCode, 400, "bad-close-code", 2, false},
 }
 
 func TestOutcomesAreThoseOfTheContract(t *testing.T) {

@@ -36,6 +36,7 @@ type (
 			Bytes        uint64 `json:"bytes"`
 			PendingBytes int    `json:"pending_bytes"`
 		} `json:"out"`
+		WebSocket *node.WebSocketInfo `json:"web_socket"`
 	}
 	pageJSON struct {
 		Items []connectionJSON `json:"items"`
@@ -81,7 +82,7 @@ func TestMessagesArriveByID(t *testing.T) {
 		}
 		c.expect(s.msg)
 	}
-	// A content type changes nothing, nor does a body of unknown length.
+	// To a line a content type changes nothing, nor does a body of unknown length.
 	a.expect("POST", path, `{"a":1}`, 202, "", with("Content-Type", "application/json"))
 	c.expect(`{"a":1}`)
 	a.expect("POST", path, "in chunks", 202, "", func(r *http.Request) { r.ContentLength = -1 })
