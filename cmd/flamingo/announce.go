@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,11 @@ func (r *runCommand) announce(con *console, n *node.Node, admin string, logger *
 	var clients []string
 	for i, addr := range n.Addrs() {
 		used, _ := framingOf(r.Listen[i], r.Framing) // parsed before
-		clients = append(clients, fmt.Sprintf("%s://%s (%s)", addr.Network(), addr, used))
+		where := fmt.Sprintf("%s://%s (%s)", addr.Network(), addr, used)
+		if u, err := url.Parse(r.Listen[i]); err == nil && used == framingWeb {
+			where = fmt.Sprintf("%s://%s%s", u.Scheme, addr, u.EscapedPath())
+		}
+		clients = append(clients, where)
 	}
 	if warning := fewFiles(r.MaxConns); warning != "" {
 		logger.Warn(warning)

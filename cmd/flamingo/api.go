@@ -61,6 +61,7 @@ type request struct {
 	path   string // below /api/v1/, escaped
 	query  url.Values
 	body   []byte
+	media  string        // type of the body; empty to say nothing of it
 	takes  time.Duration // what the node may take for it, at most
 }
 
@@ -115,8 +116,8 @@ func (f *apiFlags) newRequest(ctx context.Context, r request) (*http.Request, er
 	if err != nil {
 		return nil, badUse("--addr %s: want HOST:PORT", f.Addr)
 	}
-	if r.method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/octet-stream")
+	if r.media != "" {
+		req.Header.Set("Content-Type", r.media)
 	}
 	if len(r.body) > askFirst {
 		req.Header.Set("Expect", "100-continue")

@@ -173,6 +173,58 @@ func TestSendTellsTheNodeWhatIsAsked(t *testing.T) {
 	}
 }
 
+func TestSendSaysTheKindThatIsAsked(t *testing.T) {
+	for flag, want := range map[string]string{"--text": "text/plain; charset=utf-8", "--binary": "application/octet-stream", "--ack=queued": ""} {
+		var got []string
+		_, talk, code := flamingo(t, func(w http.ResponseWriter, r *http.Request) {
+			got = r.Header.Values("Content-Type")
+			_, _ = io.WriteString(w, `{"id":"`+anID+`","outcome":"written","elapsed_us":12}`)
+		}, "send", anID, "hello", flag)
+		if strings.Join(got, " ") != want || code != 0 {
+			t.Errorf("send %s says %q, want %q; says %q, exit code %d", flag, got, want, talk, code)
+		}
+	}
+	if _, talk, code := command(t.Context(), "send", anID, "hello", "--text", "--binary"); code != exitUsage {
+		t.Errorf("both kinds: says %q, exit code %d", talk, code)
+	}
+}
+
+func TestCloseSaysCodeAndReason(t *testing.T) {
+	for _, c := range []struct {
+		args  []string
+		query string
+	}{
+		{nil, ""},
+		{[]string{"--code", "4001", "--reason", "bye & thanks"}, "?code=4001&reason=bye+%26+thanks"},
+		{[]string{"--reason", "bye"}, "?reason=bye"},
+		{[]string{"--code=-1"}, "?code=-1"}, // the node judges
+	} {
+		var got string
+		_, talk, code := flamingo(t, func(w http.ResponseWriter, r *http.Request) {
+			got = r.Method + " " + r.URL.String()
+			w.WriteHeader(http.StatusNoContent)
+		}, append([]string{"close", anID}, c.args...)...)
+		if want := "DELETE /api/v1/connections/" + anID + c.query; got != want || code != 0 {
+			t.Errorf("close %v asks %s, want %s; says %q, exit code %d", c.args, got, want, talk, code)
+		}
+	}
+}
+
+func TestShownWebSocketHasWhatItsClientAskedFor(t *testing.T) {
+	for about, want := range map[string]string{
+		"": "",
+		`,"web_socket":{"path":"/chat","host":"example.com","subprotocol":"v1\u001b"}`: "path      /chat\nhost      example.com\norigin    -\nprotocol  v1·\n",
+	} {
+		out, _, code := flamingo(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"id":"`+anID+`","listener":"ws://127.0.0.1:4100"`+about+`}`)
+		}, "conns", "show", anID)
+		_, end, _ := strings.Cut(out, "not yet written\n")
+		if end != want || code != 0 {
+			t.Errorf("with %s: %q behind the counts, want %q; exit code %d", about, end, want, code)
+		}
+	}
+}
+
 func TestHintsAskTheSameNodeAgain(t *testing.T) {
 	for _, c := range []struct {
 		flags     apiFlags

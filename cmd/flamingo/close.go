@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"flamingo/idspace"
@@ -19,6 +20,9 @@ type closeCommand struct {
 	apiFlags
 
 	IDs []string `arg:"" name:"id" help:"The connections; - reads them from standard input, one a line."`
+
+	Code   int    `placeholder:"N" help:"Code that the client of a WebSocket is told, such as 4001; if nothing is said 1000."`
+	Reason string `placeholder:"TEXT" help:"Reason that it is told, up to 123 bytes."`
 }
 
 // Run closes each, whatever became of those before, and returns the first
@@ -46,7 +50,14 @@ func (c *closeCommand) Run(ctx context.Context, con *console) error {
 }
 
 func (c *closeCommand) close(ctx context.Context, con *console, id string) error {
-	body, err := c.call(ctx, request{method: http.MethodDelete, path: "connections/" + url.PathEscape(id)})
+	query := url.Values{}
+	if c.Code != 0 {
+		query.Set("code", strconv.Itoa(c.Code))
+	}
+	if c.Reason != "" {
+		query.Set("reason", c.Reason)
+	}
+	body, err := c.call(ctx, request{method: http.MethodDelete, path: "connections/" + url.PathEscape(id), query: query})
 	if err != nil {
 		return c.failed(con, body, err)
 	}

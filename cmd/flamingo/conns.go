@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flamingo/idspace"
+	"flamingo/node"
 )
 
 // connsCommand is about connections: a list of them, or one.
@@ -50,7 +51,8 @@ type connection struct {
 		Bytes    uint64 `json:"bytes"`
 		Pending  uint64 `json:"pending_bytes"`
 	} `json:"out"`
-	TLS *encryption `json:"tls"`
+	TLS       *encryption         `json:"tls"`
+	WebSocket *node.WebSocketInfo `json:"web_socket"`
 }
 
 // encryption is how a connection is encrypted.
@@ -154,7 +156,11 @@ func (c *connsShowCommand) Run(ctx context.Context, con *console) error {
 		{"in", fmt.Sprintf("%d messages, %d bytes, %d messages not yet taken", i.In.Messages, i.In.Bytes, i.In.Queued)},
 		{"out", fmt.Sprintf("%d messages, %d bytes, %d bytes not yet written", i.Out.Messages, i.Out.Bytes, i.Out.Pending)},
 	}
-	for _, line := range append(lines, i.TLS.rows()...) {
+	lines = append(lines, i.TLS.rows()...)
+	if w := i.WebSocket; w != nil {
+		lines = append(lines, [][2]string{{"path", w.Path}, {"host", w.Host}, {"origin", w.Origin}, {"protocol", w.Subprotocol}}...)
+	}
+	for _, line := range lines {
 		if _, err := fmt.Fprintf(con.out, "%-8s  %s\n", line[0], orDash(printable(line[1]))); err != nil {
 			return err
 		}

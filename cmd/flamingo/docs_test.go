@@ -173,19 +173,21 @@ func TestExitCodesOfThePageAreThoseOfTheProblems(t *testing.T) {
 var allowed = regexp.MustCompile(`allowed are (.*)$`)
 
 func TestOptionsOfListenersOfThePageAreAllThereAre(t *testing.T) {
-	_, err := parseListener("tcp://:1?no-such-option=1")
-	if err == nil {
-		t.Fatal("a listener takes any option")
-	}
-	m := allowed.FindStringSubmatch(err.Error())
-	if m == nil {
-		t.Fatalf("the error does not list the options: %v", err)
-	}
 	_, table, _ := strings.Cut(readPage(t, cliPage), "| options | of |\n")
 	table, _, _ = strings.Cut(table, "\n\n")
-	for _, name := range slices.Concat(strings.Split(m[1], ", "), framing.Options()) {
-		if !strings.Contains(table, "`"+name+"`") {
-			t.Errorf("the page does not have %s", cmp.Or(name, "an option"))
+	for _, scheme := range []string{"tcp", "ws"} {
+		_, err := parseListener(scheme + "://:1?no-such-option=1")
+		if err == nil {
+			t.Fatal("a listener takes any option")
+		}
+		m := allowed.FindStringSubmatch(err.Error())
+		if m == nil {
+			t.Fatalf("the error does not list the options: %v", err)
+		}
+		for _, name := range slices.Concat(strings.Split(m[1], ", "), framing.Options()) {
+			if !strings.Contains(table, "`"+name+"`") {
+				t.Errorf("the page does not have %s", cmp.Or(name, "an option"))
+			}
 		}
 	}
 }

@@ -132,9 +132,21 @@ func (c *config) because(n ast.Node, err error) bool {
 	return err == nil
 }
 
+// isWeb reports whether a listener in its textual form is one of WebSockets.
+func isWeb(listener string) bool {
+	scheme, _, _ := strings.Cut(listener, "://")
+	return scheme == "ws" || scheme == "wss"
+}
+
+// framingWeb stands for the framing of WebSockets, which have none.
+const framingWeb = "websocket"
+
 // framingOf returns the framing of a listener in its textual form, which is
 // fallback if it names none.
 func framingOf(listener, fallback string) (string, error) {
+	if isWeb(listener) {
+		return framingWeb, nil
+	}
 	u, err := url.Parse(listener)
 	if err != nil {
 		return "", err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"flamingo/node"
@@ -15,7 +16,7 @@ const defaultListen = "tcp://:4100"
 type runCommand struct {
 	Config string `short:"c" placeholder:"FILE" help:"File of settings, in YAML."`
 
-	Listen           []string      `group:"clients" key:"listen" sep:"none" default:"${default_listen}" help:"Where clients connect: tcp://HOST:PORT or unix:///PATH, options as query parameters, such as ?framing=line&max-conns=10000. Repeatable."`
+	Listen           []string      `group:"clients" key:"listen" sep:"none" default:"${default_listen}" help:"Where clients connect: tcp or tls://HOST:PORT, unix:///PATH, or ws or wss://HOST:PORT/PATH for WebSockets, options as query parameters, such as ?framing=line&max-conns=10000. Repeatable."`
 	Framing          string        `group:"clients" key:"framing" default:"line" help:"Framing of listeners that name none: raw, line, delimiter, length, fixed or netstring, with options as in a listener: length&length-bytes=2."`
 	App              string        `group:"clients" key:"app" enum:"echo,sink" default:"echo" help:"What becomes of messages: echo sends them back, sink drops them. Both greet a client with the line flamingo ID."`
 	MaxConns         int           `group:"clients" key:"limits.max_conns" placeholder:"N" help:"Bound of the connections; 0 is what the limit of open files leaves."`
@@ -98,9 +99,11 @@ func (r *runCommand) opts() (node.Opts, error) {
 		Insecure:         r.Insecure,
 		SendTimeout:      r.SendTimeout,
 	}
-	if isRaw(r.Framing) {
+	raw := isRaw(r.Framing)
+	if raw {
 		opts.BufferSize = int(r.MaxMessage) // the same to whoever sends
-	} else {
+	}
+	if !raw || slices.ContainsFunc(r.Listen, isWeb) {
 		opts.MaxMessage = int(r.MaxMessage)
 	}
 	return opts, nil

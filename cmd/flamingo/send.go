@@ -26,6 +26,8 @@ type sendCommand struct {
 
 	Ack     string        `enum:"written,queued" default:"written" help:"Wait until it is written to the client's socket, or only accepted: written or queued."`
 	Timeout time.Duration `default:"2s" help:"How long to wait for that."`
+	Text    bool          `xor:"kind" help:"Send it as text over WebSocket; without --text or --binary the listener says."`
+	Binary  bool          `xor:"kind" help:"Send it as binary over WebSocket."`
 }
 
 // sent is the answer to a send.
@@ -53,6 +55,7 @@ func (c *sendCommand) Run(ctx context.Context, con *console) error {
 		path:   "connections/" + c.ID.String() + "/messages",
 		query:  query,
 		body:   data,
+		media:  c.media(),
 		takes:  c.Timeout,
 	})
 	if err != nil {
@@ -68,6 +71,18 @@ func (c *sendCommand) Run(ctx context.Context, con *console) error {
 	elapsed := time.Duration(answer.ElapsedUS) * time.Microsecond
 	_, err = fmt.Fprintf(con.out, "%s: %d bytes to %s in %v\n", answer.Outcome, len(data), c.ID, elapsed)
 	return err
+}
+
+// media is the type of the body by which a node knows the kind of the message.
+func (c *sendCommand) media() string {
+	switch {
+	case c.Text:
+		return "text/plain; charset=utf-8"
+	case c.Binary:
+		return "application/octet-stream"
+	default:
+		return ""
+	}
 }
 
 // data returns the message, wherever it comes from.

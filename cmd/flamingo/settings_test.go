@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"flamingo/transport"
+
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 )
@@ -154,6 +156,45 @@ log: {level: warn, format: json}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings: want -, got +:\n%s", diff)
+	}
+}
+
+func TestOptionsOfAWebSocketListenerAreTakenFromTheFile(t *testing.T) {
+	const lines = `
+listen:
+  - address: ws://127.0.0.1:1/chat
+    origin: https://example.com
+    subprotocol: v2,v1
+    send: binary
+    max_message: 100
+    ping: 20s
+    pong_timeout: 5s
+    handshake_timeout: 3s
+    max_conns: 7
+framing: raw
+limits: {max_message: 64KiB}
+`
+	run, _ := parse(t, "-c", writeFile(t, lines))
+	l, err := parseListener(run.Listen[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &transport.WebSocket{
+		Path: "/chat", Origins: []string{"https://example.com"}, Subprotocols: []string{"v2", "v1"}, Send: transport.KindBinary,
+		MaxMessage: 100, Ping: 20 * time.Second, PongTimeout: 5 * time.Second,
+	}
+	if diff := cmp.Diff(want, l.WebSocket); diff != "" || l.MaxConns != 7 || l.HandshakeTimeout != 3*time.Second {
+		t.Errorf("%+v; options: want -, got +:\n%s", l, diff)
+	}
+	opts, err := run.opts()
+	if err != nil || opts.BufferSize != 64<<10 || opts.MaxMessage != 64<<10 {
+		t.Errorf("messages of %d bytes raw and %d over WebSocket, %v; want 64 KiB both", opts.BufferSize, opts.MaxMessage, err)
+	}
+	for _, wrong := range []string{"framing: line", "length_bytes: 2", "send: loud", "ping: 1", "send: binary\n    reuse_ports: true"} {
+		_, err := loadConfig(writeFile(t, "listen:\n  - address: ws://127.0.0.1:1\n    "+wrong+"\n"), flagsOf(t))
+		if err == nil {
+			t.Errorf("a WebSocket listener has %s", wrong)
+		}
 	}
 }
 
