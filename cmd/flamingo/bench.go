@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"flamingo/cmd/flamingo/internal/client"
 	"flamingo/cmd/flamingo/internal/load"
 )
 
@@ -29,7 +30,7 @@ type benchTarget struct {
 }
 
 func (t *benchTarget) target() load.Target {
-	network, address := dialAddr(t.Addr)
+	network, address := client.Split(t.Addr)
 	if network != "tcp" {
 		address = t.Addr // which says what is wrong with it
 	}

@@ -3,13 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"strings"
 	"sync"
 	"time"
 
+	"flamingo/cmd/flamingo/internal/client"
+	"flamingo/framing"
 	"flamingo/idspace"
 )
 
@@ -28,14 +31,21 @@ const greetingPrefix = "flamingo "
 
 // connectCommand is a client that speaks lines.
 type connectCommand struct {
-	Addr string `arg:"" optional:"" default:"127.0.0.1:4100" help:"HOST:PORT, tcp://HOST:PORT or unix:///PATH of a listener with framing line."`
+	Addr     string `arg:"" optional:"" default:"127.0.0.1:4100" help:"HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH of a listener with framing line, or ws://HOST:PORT/PATH, wss://HOST:PORT/PATH."`
+	Insecure bool   `help:"Take any certificate of the node's, such as one of its own making."`
 }
 
 // Run connects, and ends when either side does.
 func (c *connectCommand) Run(ctx context.Context, con *console) error {
-	network, address := dialAddr(c.Addr)
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, address)
+	lines, err := framing.Line(framing.LineConfig{MaxMessage: maxLine})
+	if err != nil {
+		return err
+	}
+	cl, err := client.Dial(ctx, c.Addr, client.Config{
+		Codec:      lines,
+		MaxMessage: maxLine,
+		TLS:        &tls.Config{InsecureSkipVerify: c.Insecure}, //nolint:gosec // if the user says so
+	})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -44,10 +54,10 @@ func (c *connectCommand) Run(ctx context.Context, con *console) error {
 	case err != nil:
 		return unreachable{fmt.Errorf("no node at %s: %w", c.Addr, err)}
 	}
-	defer context.AfterFunc(ctx, func() { nc.Close() })()
-	defer nc.Close()
+	defer context.AfterFunc(ctx, func() { cl.Close() })()
+	defer cl.Close()
 	fmt.Fprintf(con.talk, "connected to %s; what you type goes there line by line, ^D ends; this connection is\n", c.Addr)
-	l := &lineClient{conn: nc, console: con, greeted: make(chan struct{})}
+	l := &lineClient{client: cl, console: con, greeted: make(chan struct{})}
 	go l.sendLines() // ends with the input, or with the process
 	err = l.receiveLines()
 	if ctx.Err() != nil {
@@ -57,19 +67,9 @@ func (c *connectCommand) Run(ctx context.Context, con *console) error {
 	return err
 }
 
-// dialAddr returns what to dial for the address of a listener.
-func dialAddr(text string) (network, address string) {
-	network, address, ok := strings.Cut(text, "://")
-	if !ok {
-		return "tcp", text
-	}
-	address, _, _ = strings.Cut(address, "?")
-	return network, address
-}
-
-// A lineClient is a client whose messages are lines.
+// A lineClient is a client whose messages are lines of text.
 type lineClient struct {
-	conn net.Conn
+	client client.Client
 	*console
 	greeted chan struct{} // closed by receiveLines after the first line, or at the end
 }
@@ -83,27 +83,27 @@ func (l *lineClient) sendLines() {
 	lines := bufio.NewScanner(l.in)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		if _, err := l.conn.Write(append(lines.Bytes(), '\n')); err != nil {
+		if err := l.client.Send(lines.Bytes()); err != nil {
 			return // receiveLines says why
 		}
 	}
 	if err := lines.Err(); err != nil {
 		fmt.Fprintln(l.talk, "flamingo: standard input:", err)
 	}
-	if half, ok := l.conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // receiveLines says why, if not
-	}
+	_ = l.client.CloseSend() // receiveLines says why, if not
 }
 
 // receiveLines prints what comes, the id first, until the end, and says why
 // that is.
 func (l *lineClient) receiveLines() error {
-	lines := bufio.NewScanner(l.conn)
-	lines.Buffer(nil, maxLine)
 	begin := sync.OnceFunc(func() { close(l.greeted) })
 	defer begin()
-	for first := true; lines.Scan(); first = false {
-		text := lines.Text()
+	for first := true; ; first = false {
+		msg, err := l.client.Receive()
+		if err != nil {
+			return l.ended(err)
+		}
+		text := string(msg)
 		if first {
 			text = l.identify(text)
 		}
@@ -115,11 +115,19 @@ func (l *lineClient) receiveLines() error {
 		}
 		begin()
 	}
-	switch err := lines.Err(); {
-	case err == nil:
+}
+
+// ended says why nothing more comes.
+func (l *lineClient) ended(err error) error {
+	var closed *client.Closed
+	switch {
+	case errors.As(err, &closed):
+		fmt.Fprintln(l.talk, closed)
+		return nil
+	case errors.Is(err, io.EOF):
 		fmt.Fprintln(l.talk, "closed by the node")
 		return nil
-	case errors.Is(err, bufio.ErrTooLong):
+	case errors.Is(err, framing.ErrTooLarge):
 		return fmt.Errorf("the node sends a line of more than %d bytes", maxLine)
 	default:
 		return fmt.Errorf("the connection has failed: %w", err)

@@ -12,8 +12,8 @@ import (
 // takes on a slow machine.
 const demoTimeout = time.Minute
 
-// demoCommand shows three nodes at work as one cluster, with real TCP clients
-// on loopback, and checks every line that it prints.
+// demoCommand shows three nodes at work as one cluster, with real clients on
+// loopback over TCP, TLS and WebSocket, and checks every line that it prints.
 type demoCommand struct{}
 
 // Run prints the lines; it returns an error if one of them does not hold.

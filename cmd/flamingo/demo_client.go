@@ -5,76 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"flamingo/framing"
+	"flamingo/cmd/flamingo/internal/client"
 	"flamingo/idspace"
 	"flamingo/node"
 )
 
-// A demoClient is a client of the demonstration: a plain TCP socket, and the
-// framing of the listener it connected to.
+// A demoClient is a client of the demonstration.
 type demoClient struct {
-	conn   *net.TCPConn
-	codec  framing.Codec
+	client.Client
 	id     node.ID     // as the node has told it
-	in     []byte      // received and not yet decoded
 	forget func() bool // the context that ends what waits
 }
 
 // dialDemo connects a client. When ctx is done, everything that waits for the
 // client or its node fails.
-func dialDemo(ctx context.Context, addr net.Addr, framingName string) (*demoClient, error) {
-	codec, err := framing.Parse(framingName, nil)
+func dialDemo(ctx context.Context, addr string, cfg client.Config) (*demoClient, error) {
+	c, err := client.Dial(ctx, addr, cfg)
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, addr.Network(), addr.String())
-	if err != nil {
-		return nil, err
-	}
-	forget := context.AfterFunc(ctx, func() { conn.Close() })
-	return &demoClient{conn: conn.(*net.TCPConn), codec: codec, forget: forget}, nil
+	return &demoClient{Client: c, forget: context.AfterFunc(ctx, func() { c.Close() })}, nil
 }
 
 func (c *demoClient) close() {
 	c.forget()
-	c.conn.Close()
+	c.Close()
 }
 
-func (c *demoClient) send(msg string) error {
-	data, err := c.codec.Encode(nil, []byte(msg))
-	if err != nil {
-		return err
-	}
-	_, err = c.conn.Write(data)
-	return err
-}
+func (c *demoClient) send(msg string) error { return c.Send([]byte(msg)) }
 
 // receive waits for the next message.
 func (c *demoClient) receive() (string, error) {
-	buf := make([]byte, 4096)
-	for {
-		msg, size, err := c.codec.Decode(c.in, 0)
-		if err != nil {
-			return "", err
-		}
-		if size > 0 {
-			text := string(msg)
-			c.in = c.in[size:]
-			return text, nil
-		}
-		n, err := c.conn.Read(buf)
-		c.in = append(c.in, buf[:n]...)
-		if n == 0 && err != nil {
-			return "", err
-		}
-	}
+	msg, err := c.Receive()
+	return string(msg), err
 }
 
 func (c *demoClient) expect(want string) error {

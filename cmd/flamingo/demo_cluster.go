@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"flamingo/cmd/flamingo/internal/client"
+	"flamingo/framing"
 	"flamingo/node"
 )
 
@@ -24,6 +28,9 @@ var (
 	demoNames    = []string{"ash", "birch", "cedar"}
 	demoFramings = []string{"line", "length", "netstring"}
 )
+
+// demoSchemes are the listeners of each node.
+var demoSchemes = []string{"tcp", "tls", "wss"}
 
 // Bounds of the demonstration's nodes, in bytes: small, to be reached at once.
 const (
@@ -39,6 +46,7 @@ const demoHalfClose = 10 * time.Second
 type demoNode struct {
 	name    string
 	framing string
+	trust   *tls.Config // for its clients
 	opts    node.Opts
 	*node.Node
 	app     *demoApp
@@ -51,19 +59,23 @@ func (d *demo) found(ctx context.Context) (err error) {
 	if d.dir, err = os.MkdirTemp("", "flamingo-demo-"); err != nil {
 		return err
 	}
+	trust, err := makeCertificate(d.dir)
+	if err != nil {
+		return err
+	}
 	addrs, err := freeAddrs(ctx, len(demoNames))
 	if err != nil {
 		return err
 	}
 	for i, name := range demoNames {
-		d.nodes = append(d.nodes, &demoNode{name: name, framing: demoFramings[i], opts: node.Opts{
+		d.nodes = append(d.nodes, &demoNode{name: name, framing: demoFramings[i], trust: trust, opts: node.Opts{
 			Name:    name,
 			DataDir: filepath.Join(d.dir, name),
 			Cluster: addrs[i],
 			Join:    addrs,
 			Expect:  len(addrs),
 
-			Listen:      []string{fmt.Sprintf("tcp://127.0.0.1:0?framing=%s&max-message=%d", demoFramings[i], demoMaxMessage)},
+			Listen:      demoListeners(demoFramings[i], d.dir),
 			OutputBytes: demoOutputBytes,
 			HalfClose:   demoHalfClose,
 			Logger:      slog.New(slog.DiscardHandler),
@@ -78,6 +90,23 @@ func (d *demo) found(ctx context.Context) (err error) {
 		}
 		return err
 	})
+}
+
+// demoListeners returns the listeners of a node, in the order of demoSchemes.
+func demoListeners(framing, dir string) []string {
+	var listeners []string
+	for _, scheme := range demoSchemes {
+		options := url.Values{"max-message": {strconv.Itoa(demoMaxMessage)}}
+		if scheme != "wss" {
+			options.Set("framing", framing)
+		}
+		if scheme != "tcp" {
+			options.Set("cert", filepath.Join(dir, certFile))
+			options.Set("key", filepath.Join(dir, keyFile))
+		}
+		listeners = append(listeners, scheme+"://127.0.0.1:0?"+options.Encode())
+	}
+	return listeners
 }
 
 // eachNode does something with all nodes at the same time.
@@ -143,9 +172,17 @@ func (n *demoNode) dropClients() {
 	n.clients = nil
 }
 
-// connect connects one more client, which is greeted with its id.
-func (n *demoNode) connect(ctx context.Context) (*demoClient, error) {
-	c, err := dialDemo(ctx, n.Addrs()[0], n.framing)
+// connect connects one more client over TCP, which is greeted with its id.
+func (n *demoNode) connect(ctx context.Context) (*demoClient, error) { return n.connectBy(ctx, 0) }
+
+// connectBy connects one more client to one of the listeners of demoSchemes.
+func (n *demoNode) connectBy(ctx context.Context, listener int) (*demoClient, error) {
+	codec, err := framing.Parse(n.framing, nil)
+	if err != nil {
+		return nil, err
+	}
+	addr := demoSchemes[listener] + "://" + n.Addrs()[listener].String()
+	c, err := dialDemo(ctx, addr, client.Config{Codec: codec, TLS: n.trust})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -46,7 +47,7 @@ func (d *demo) halfClose(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer c.close()
-	if err := errors.Join(c.send("last words"), c.conn.CloseWrite(), c.expect("last words"), c.expectEnd()); err != nil {
+	if err := errors.Join(c.send("last words"), c.CloseSend(), c.expect("last words"), c.expectEnd()); err != nil {
 		return "", err
 	}
 	return "a client that sent a message and its end at once got the answer, then the end", n.app.expectClose(ctx, c.id, node.ReasonClient)
@@ -123,7 +124,7 @@ func (d *demo) tooLong(ctx context.Context) (string, error) {
 	}
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		_, _ = c.conn.Write(make([]byte, 2*demoMaxMessage)) // a line without end; fails when the node has had enough
+		_, _ = c.Client.(io.Writer).Write(make([]byte, 2*demoMaxMessage)) // a line without end; fails when the node has had enough
 	})
 	err = owner.app.expectClose(ctx, c.id, node.ReasonTooLarge)
 	c.close()

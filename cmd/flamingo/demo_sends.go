@@ -36,9 +36,9 @@ func (d *demo) form(ctx context.Context) (string, error) {
 }
 
 func (d *demo) connect(ctx context.Context) (string, error) {
-	for _, n := range d.nodes {
-		for range clientsPerNode {
-			c, err := n.connect(ctx)
+	for i, n := range d.nodes {
+		for k := range clientsPerNode {
+			c, err := n.connectBy(ctx, (i+k)%len(demoSchemes))
 			if err != nil {
 				return "", err
 			}
@@ -57,7 +57,7 @@ func (d *demo) connect(ctx context.Context) (string, error) {
 			seen[c.id] = true
 		}
 	}
-	return fmt.Sprintf("%d clients connected, %d a node, each greeted with its own id", len(seen), clientsPerNode), nil
+	return fmt.Sprintf("%d clients connected, as many over TCP, TLS and WebSocket, each greeted with its own id", len(seen)), nil
 }
 
 func (d *demo) echo(context.Context) (string, error) {
