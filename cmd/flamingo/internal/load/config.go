@@ -1,8 +1,11 @@
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -114,9 +117,21 @@ func (c *Connect) validate() error {
 		within("size", c.Size, MinSize, MaxSize))
 }
 
-// Idle is a load of connections that do nothing.
+// Idle is a load of connections that do nothing. Of a connection that is open
+// the socket alone is held, so that there is room for many: what the server
+// sends from then on is thrown away, and a ping of WebSocket is not answered.
 type Idle struct {
 	Target
+
+	// Scheme is what is spoken: tcp, tls, ws or wss. Empty means tcp.
+	Scheme string
+
+	// Path is that of the request which opens a WebSocket. Empty means /.
+	Path string
+
+	// TLS says whose certificates are believed. Nil means those that the system
+	// believes, for the host of Addr.
+	TLS *tls.Config
 
 	// Steps are the numbers of connections to reach, ascending.
 	Steps []int
@@ -124,13 +139,23 @@ type Idle struct {
 	// Echo has one line echoed on each connection when it is open.
 	Echo bool
 
+	// Reset ends the connections with a reset, which leaves nothing of them in
+	// the kernel; otherwise they are closed.
+	Reset bool
+
 	// Reached, if not nil, is called after each step. Run goes on when it has
 	// returned, and ends with its error.
 	Reached func(Step) error
 }
 
+// schemes are those of Idle.
+var schemes = []string{"tcp", "tls", "ws", "wss"}
+
 func (l *Idle) validate() error {
 	faults := []error{l.Target.validate()}
+	if l.Scheme != "" && !slices.Contains(schemes, l.Scheme) {
+		faults = append(faults, badField("scheme", l.Scheme, "one of "+strings.Join(schemes, ", ")))
+	}
 	last := 0
 	for _, n := range l.Steps {
 		if n <= last {

@@ -3,7 +3,8 @@
 //
 // It measures any such server and is cheap itself: one thread, epoll, no
 // goroutine for a connection. It prints nothing and knows no command line
-// (cmd/flamingo), and it starts no server.
+// (cmd/flamingo), and it starts no server. Echo and Connect speak clear text;
+// Idle opens its connections through TLS and WebSocket too.
 //
 // # Nouns
 //
@@ -21,6 +22,7 @@
 //
 // # Concurrency
 //
-// A Run blocks until it is done, and does everything on the calling goroutine.
+// A Run blocks until it is done, and does everything on the calling goroutine;
+// Idle opens connections from a few of its own, which end before it returns.
 // It works on Linux alone; elsewhere it returns errors.ErrUnsupported.
 package load

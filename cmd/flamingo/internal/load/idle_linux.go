@@ -1,9 +1,13 @@
 package load
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -14,11 +18,10 @@ func (l *Idle) Run(ctx context.Context) error {
 	if err := l.validate(); err != nil {
 		return err
 	}
-	to, err := resolve(l.Addr)
-	if err != nil {
+	if _, err := resolve(l.Addr); err != nil {
 		return err
 	}
-	r := &idleRun{Idle: l, to: to, lines: newLines(MinSize), buf: make([]byte, readSize)}
+	r := &idleRun{Idle: l, lines: newLines(MinSize), buf: make([]byte, readSize)}
 	defer r.closeAll()
 	for _, n := range l.Steps {
 		if err := r.reach(ctx, n); err != nil {
@@ -31,7 +34,7 @@ func (l *Idle) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.check(); err != nil {
+		if err := r.drain(); err != nil {
 			return err
 		}
 	}
@@ -41,90 +44,108 @@ func (l *Idle) Run(ctx context.Context) error {
 // An idleRun is one Run of Idle.
 type idleRun struct {
 	*Idle
-	to    *syscall.SockaddrInet4
 	lines lines
-	fds   []int
+	fds   []int // -1: not open
 	buf   []byte
 }
 
 func (r *idleRun) closeAll() {
 	for _, fd := range r.fds {
+		if fd < 0 {
+			continue
+		}
+		if r.Reset {
+			_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		}
 		_ = syscall.Close(fd)
 	}
 }
 
-// echoWithin bounds the wait for the one reply on a connection.
-const echoWithin = 5 * time.Second
+// openers is how many connections are opened at the same time: enough for both
+// ends to compute handshakes.
+const openers = 4
 
+// reach opens connections until there are n.
 func (r *idleRun) reach(ctx context.Context, n int) error {
+	var next atomic.Int64
+	next.Store(int64(len(r.fds)))
 	for len(r.fds) < n {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		fd, err := openConnected(ctx, nil, r.to)
-		if err != nil {
-			return fmt.Errorf("connection %d to %s: %w", len(r.fds)+1, r.Addr, err)
-		}
-		r.fds = append(r.fds, fd)
-		if r.Echo {
-			if err := r.echo(fd, connOf(len(r.fds)-1)); err != nil {
-				return err
-			}
-		}
+		r.fds = append(r.fds, -1)
 	}
-	return nil
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	var opening sync.WaitGroup
+	for range openers {
+		opening.Go(func() {
+			for ctx.Err() == nil {
+				number := int(next.Add(1)) - 1
+				if number >= n {
+					return
+				}
+				fd, err := r.open(ctx, number)
+				if err != nil {
+					giveUp(fmt.Errorf("connection %d to %s: %w", number+1, r.Addr, err))
+					return
+				}
+				r.fds[number] = fd
+			}
+		})
+	}
+	opening.Wait()
+	return context.Cause(ctx)
 }
 
-// echo has one line echoed.
-func (r *idleRun) echo(fd int, conn [connDigits]byte) error {
-	p, err := newPoller()
+// open returns the socket of a connection that is open, and has had its line
+// echoed if that is wanted.
+func (r *idleRun) open(ctx context.Context, number int) (fd int, err error) {
+	d := net.Dialer{Timeout: connectWithin, KeepAlive: -1}
+	nc, err := d.DialContext(ctx, "tcp4", r.Addr)
 	if err != nil {
-		return err
+		return -1, err
 	}
-	defer p.close()
-	if err := p.watch(syscall.EPOLL_CTL_ADD, fd, 0, syscall.EPOLLIN); err != nil {
-		return err
+	defer nc.Close() // what is held is another descriptor of it, unknown to the runtime
+	if err := nc.SetDeadline(time.Now().Add(connectWithin)); err != nil {
+		return -1, err
 	}
-	line := r.lines.appendLine(nil, conn, 0)
-	if _, errno := write(fd, line); errno != 0 {
-		return fmt.Errorf("connection %s: %w", conn, errno)
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	s, err := r.begin(ctx, nc)
+	if err == nil && r.Echo {
+		err = s.echo(r.lines.appendLine(nil, connOf(number), 0), r.Greeting)
 	}
-	var in input
-	replied := false
-	for end := time.Now().Add(echoWithin); !replied; {
-		if time.Now().After(end) {
-			return fmt.Errorf("%w: connection %s got none within %v", ErrWrongReply, conn, echoWithin)
-		}
-		if _, err := p.wait(100 * time.Millisecond); err != nil {
-			return err
-		}
-		n, errno := read(fd, r.buf)
-		switch {
-		case errno == syscall.EAGAIN:
-			continue
-		case errno != 0:
-			return fmt.Errorf("connection %s: %w", conn, errno)
-		case n == 0:
-			return fmt.Errorf("connection %s is ended by the server", conn)
-		}
-		err := in.cut(r.buf[:n], r.lines.size, r.Greeting, func(got []byte) error {
-			if replied || !bytes.Equal(got, line) {
-				return wrongReply(conn, got, "which is not what it sent")
-			}
-			replied = true
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	if err != nil {
+		return -1, err
 	}
-	return nil
+	return another(nc)
+}
+
+// another returns a second descriptor of the socket of nc.
+func another(nc net.Conn) (fd int, err error) {
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var errno syscall.Errno
+	err = raw.Control(func(of uintptr) {
+		var dup uintptr
+		dup, _, errno = syscall.Syscall(syscall.SYS_FCNTL, of, syscall.F_DUPFD_CLOEXEC, 0)
+		fd = int(dup)
+	})
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("fcntl", errno)
+	}
+	if err != nil {
+		return -1, err
+	}
+	return fd, nil
 }
 
 // look measures the memory.
 func (r *idleRun) look() (Step, error) {
 	step := Step{Conns: len(r.fds)}
-	var err error
+	err := r.drain()
+	if err != nil {
+		return step, err
+	}
 	if step.Kernel, err = kernelBytes(); err != nil {
 		return step, err
 	}
@@ -134,12 +155,19 @@ func (r *idleRun) look() (Step, error) {
 	return step, err
 }
 
-// check fails if the server has ended a connection.
-func (r *idleRun) check() error {
+// drain throws away what has come, a greeting or a ticket of TLS, which would
+// count as the kernel's memory. It fails if the server has ended a connection.
+func (r *idleRun) drain() error {
 	for i, fd := range r.fds {
-		n, _, err := syscall.Recvfrom(fd, r.buf[:1], syscall.MSG_PEEK)
-		if n == 0 && err == nil {
-			return fmt.Errorf("connection %d of %d is ended by the server", i+1, len(r.fds))
+		for {
+			n, err := syscall.Read(fd, r.buf)
+			if n > 0 || errors.Is(err, syscall.EINTR) {
+				continue
+			}
+			if !errors.Is(err, syscall.EAGAIN) { // its end, or a reset
+				return fmt.Errorf("connection %d of %d is ended by the server", i+1, len(r.fds))
+			}
+			break
 		}
 	}
 	return nil

@@ -15,10 +15,21 @@ import (
 // the test ends. An empty answer ends the connection.
 func serveLines(t *testing.T, reply func(line string) string) (addr string) {
 	t.Helper()
+	return serveLinesOn(t, listen(t), reply)
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+func serveLinesOn(t *testing.T, ln net.Listener, reply func(line string) string) (addr string) {
+	t.Helper()
 	var serving sync.WaitGroup
 	t.Cleanup(serving.Wait)
 	t.Cleanup(func() { ln.Close() })
