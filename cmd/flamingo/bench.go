@@ -19,6 +19,7 @@ type benchCommand struct {
 	Echo    benchEchoCommand    `cmd:"" group:"measure" help:"Lines sent back on connections that stay: rate and latency."`
 	Connect benchConnectCommand `cmd:"" group:"measure" help:"Lives sent through: connect, have one line echoed, close."`
 	Idle    benchIdleCommand    `cmd:"" group:"measure" help:"Connections that do nothing: what they cost in memory."`
+	Server  benchServerCommand  `cmd:"" hidden:"" help:"What idle starts without an address."`
 }
 
 // benchTarget is what every load has. The address may be written as connect
