@@ -32,6 +32,12 @@ type site struct {
 	proxy *daemon
 	front string // where clients connect: the address of the proxy
 
+	// Until it is open.
+	config    string                     // of the proxy, as the page has it
+	places    []string                   // what the page has, and what stands for it here, by turns
+	listeners func(host string) []string // of the node that has this address
+	drainWait time.Duration
+
 	mu   sync.Mutex
 	said map[node.NodeNumber]sayings // guarded by mu: what the lives of the nodes have said
 }
@@ -49,41 +55,81 @@ type siteNode struct {
 // seen on a slow machine, too.
 const drainWait = 10 * time.Second
 
+// haproxyPage is the page whose sites these are.
+const haproxyPage = "../docs/haproxy.md"
+
 // openSite returns a site whose nodes are ready, behind HAProxy. The end of the test
 // kills all of it.
 func openSite(t *testing.T) *site {
 	t.Helper()
-	haproxy, err := exec.LookPath("haproxy")
-	if err != nil {
-		if haproxy, err = exec.LookPath("/usr/sbin/haproxy"); err != nil {
-			t.Fatalf("this test needs haproxy: %v", err)
-		}
-	}
-	var ports []string
-	for _, addr := range nodetest.FreeAddrs(t, 4) {
-		_, port, _ := net.SplitHostPort(addr)
-		ports = append(ports, port)
-	}
-	clients, cluster, admin := ":"+ports[0], ":"+ports[1], ":"+ports[2]
-	s := &site{t: t, front: "127.0.0.1:" + ports[3], said: map[node.NodeNumber]sayings{}}
-	config := strings.NewReplacer("10.0.0.", "127.0.0.", "bind :4100", "bind "+s.front, ":4100", clients, "port 4180", "port "+ports[2]).
-		Replace(configOf(t, filepath.Join("..", "docs", "haproxy.md")))
+	s := newSite(t)
+	s.open()
+	return s
+}
 
-	secret := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(secret, []byte(siteToken), 0o600); err != nil {
-		t.Fatal(err)
+// newSite returns a site that is to be opened.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	clients, front := ":"+freePort(t), "127.0.0.1:"+freePort(t)
+	return &site{
+		t: t, front: front, said: map[node.NodeNumber]sayings{}, drainWait: drainWait,
+		config:    blocksOf(t, haproxyPage, "haproxy")[0],
+		places:    []string{"10.0.0.", "127.0.0.", "bind :4100", "bind " + front, ":4100", clients},
+		listeners: func(host string) []string { return []string{"tcp://" + host + clients} },
 	}
-	flamingo, join := build(t, "./cmd/flamingo"), []string{}
+}
+
+// open starts all of it and waits until the nodes are ready.
+func (s *site) open() {
+	s.t.Helper()
+	haproxy := lookFor(s.t, "haproxy", "/usr/sbin/haproxy")
+	s.openNodes()
+	path := filepath.Join(s.t.TempDir(), "haproxy.cfg")
+	config := strings.NewReplacer(s.places...).Replace(s.config)
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if said, err := exec.Command(haproxy, "-c", "-f", path).CombinedOutput(); err != nil || strings.Contains(string(said), "[WARNING]") {
+		s.t.Fatalf("haproxy on the configuration of the page: %v\n%s", err, said)
+	}
+	s.proxy = newDaemon(s.t, "haproxy", haproxy)
+	s.proxy.start("-db", "-f", path)
+	seldom(s.t, "haproxy to listen", func() bool {
+		s.proxy.mustLive()
+		nc, err := net.Dial("tcp", s.front)
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	})
+	s.audience = newAudience(s.t) // goes before the daemons do
+	s.greeting = "flamingo "
+}
+
+// openNodes starts the nodes and waits until they are ready.
+func (s *site) openNodes() {
+	s.t.Helper()
+	secret := filepath.Join(s.t.TempDir(), "token")
+	if err := os.WriteFile(secret, []byte(siteToken), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	flamingo, join := build(s.t, "./cmd/flamingo"), []string{}
+	cluster, admin := ":"+freePort(s.t), freePort(s.t)
+	s.places = append(s.places, "port 4180", "port "+admin)
 	for i, name := range []string{"ash", "birch", "cedar"} {
 		host := fmt.Sprintf("127.0.0.%d", 11+i)
 		join = append(join, host+cluster)
-		s.nodes = append(s.nodes, &siteNode{
-			daemon: newDaemon(t, name, flamingo), addr: host + clients, admin: host + admin,
-			args: []string{
-				"run", "--name", name, "--listen", "tcp://" + host + clients, "--cluster", host + cluster, "--admin", host + admin, "--token-file", secret,
-				"--expect", "3", "--data", filepath.Join(t.TempDir(), name), "--drain-wait", drainWait.String(),
-			},
-		})
+		listeners := s.listeners(host)
+		addr, _, _ := strings.Cut(strings.TrimPrefix(listeners[0], "tcp://"), "?")
+		n := &siteNode{daemon: newDaemon(s.t, name, flamingo), addr: addr, admin: host + ":" + admin}
+		n.args = []string{
+			"run", "--name", name, "--cluster", host + cluster, "--admin", n.admin, "--token-file", secret,
+			"--expect", "3", "--data", filepath.Join(s.t.TempDir(), name), "--drain-wait", s.drainWait.String(),
+		}
+		for _, listener := range listeners {
+			n.args = append(n.args, "--listen", listener)
+		}
+		s.nodes = append(s.nodes, n)
 	}
 	began := time.Now()
 	for _, n := range s.nodes {
@@ -93,44 +139,52 @@ func openSite(t *testing.T) *site {
 	for _, n := range s.nodes {
 		n.awaitReady()
 	}
-	t.Logf("three nodes ready after %v", time.Since(began).Round(time.Millisecond))
+	s.t.Logf("three nodes ready after %v", time.Since(began).Round(time.Millisecond))
 	s.awaitMesh()
-
-	path := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if said, err := exec.Command(haproxy, "-c", "-f", path).CombinedOutput(); err != nil || strings.Contains(string(said), "[WARNING]") {
-		t.Fatalf("haproxy on the configuration of the page: %v\n%s", err, said)
-	}
-	s.proxy = newDaemon(t, "haproxy", haproxy)
-	s.proxy.start("-db", "-f", path)
-	seldom(t, "haproxy to listen", func() bool {
-		s.proxy.mustLive()
-		nc, err := net.Dial("tcp", s.front)
-		if err == nil {
-			nc.Close()
-		}
-		return err == nil
-	})
-	s.audience = newAudience(t) // goes before the daemons do
-	s.greeting = "flamingo "
-	return s
 }
 
-// configOf returns the configuration that a page shows.
-func configOf(t testing.TB, path string) string {
+// freePort returns a port that is free on loopback.
+func freePort(t testing.TB) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(nodetest.FreeAddrs(t, 1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// lookFor returns the path of a program that a test cannot do without.
+func lookFor(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("this test needs %s; .ci/run says from where", names[0])
+	return ""
+}
+
+// blocksOf returns the blocks of a page that are marked with a language.
+func blocksOf(t testing.TB, path, language string) (blocks []string) {
 	t.Helper()
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, config, begins := strings.Cut(string(page), "```haproxy\n")
-	config, _, ends := strings.Cut(config, "```\n")
-	if !begins || !ends {
-		t.Fatalf("%s shows no configuration", path)
+	rest := string(page)
+	for {
+		_, after, found := strings.Cut(rest, "```"+language+"\n")
+		if !found {
+			break
+		}
+		block, after, _ := strings.Cut(after, "```\n")
+		blocks, rest = append(blocks, block), after
 	}
-	return config
+	if len(blocks) == 0 {
+		t.Fatalf("%s has no block of %s", path, language)
+	}
+	return blocks
 }
 
 // awaitMesh waits until every node sees every other under its present number.
