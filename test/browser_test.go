@@ -3,6 +3,7 @@
 package test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 // no protocol for debuggers stands between.
 type browser struct {
 	t       *testing.T
+	cert    certificate      // of the page's server; also for those whom the page speaks with
 	site    *httptest.Server // of the page
 	reports chan report      // from the handler of site; never closed
 }
@@ -45,7 +47,7 @@ func serveBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{t: t, reports: make(chan report, 1<<10)}
+	b := &browser{t: t, cert: newCertificate(t), reports: make(chan report, 1<<10)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -63,7 +65,9 @@ func serveBrowser(t *testing.T) *browser {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	b.site = httptest.NewServer(mux)
+	b.site = httptest.NewUnstartedServer(mux)
+	b.site.TLS = &tls.Config{Certificates: []tls.Certificate{b.cert.Certificate}}
+	b.site.StartTLS()
 	t.Cleanup(b.site.Close)
 	return b
 }
@@ -77,7 +81,8 @@ func (b *browser) open(to string, subprotocols ...string) {
 	cmd := exec.Command(lookFor(b.t, "chromium"),
 		"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-breakpad",
 		"--no-first-run", "--no-proxy-server", "--disable-background-networking", "--disable-component-update",
-		"--user-data-dir="+home, b.site.URL+"/?"+asked.Encode())
+		"--ignore-certificate-errors-spki-list="+b.cert.pin, "--user-data-dir="+home,
+		b.site.URL+"/?"+asked.Encode())
 	cmd.Env = append(os.Environ(), "HOME="+home)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	b.t.Cleanup(b.start(cmd))
@@ -167,7 +172,7 @@ func (b *browser) awaitClose(code int, reason string) {
 
 func TestBrowserBehindHAProxySpeaksWithAnyNode(t *testing.T) {
 	b := serveBrowser(t)
-	s := openWebSite(t, b.site.URL)
+	s := openWebSite(t, b.site.URL, b.cert)
 	b.open(s.web)
 	id := b.awaitGreeting()
 	others := s.others(s.homeOf(id))
@@ -204,7 +209,7 @@ func TestBrowserBehindHAProxySpeaksWithAnyNode(t *testing.T) {
 
 func TestBrowserIsToldThatItsNodeEnds(t *testing.T) {
 	b := serveBrowser(t)
-	s := openWebSite(t, b.site.URL)
+	s := openWebSite(t, b.site.URL, b.cert)
 	b.open(s.web)
 	home := s.homeOf(b.awaitGreeting())
 	home.signal(syscall.SIGTERM)
@@ -214,7 +219,7 @@ func TestBrowserIsToldThatItsNodeEnds(t *testing.T) {
 
 func TestBrowserDoesNotConnectForPagesFromElsewhere(t *testing.T) {
 	b, friend := serveBrowser(t), serveBrowser(t)
-	s := openWebSite(t, friend.site.URL)
+	s := openWebSite(t, friend.site.URL, b.cert)
 	b.open(s.web)
 	b.await("error")
 	if seen := b.await("close"); seen.Code != 1006 || seen.Clean {

@@ -21,23 +21,23 @@ import (
 const wsPeer = "peers/ws"
 
 func TestWebSocketsOfNPMSpeakWithANode(t *testing.T) {
-	peer := installWSPeer(t)
-	origin := "https://www.example.com"
-	addrs := nodetest.FreeAddrs(t, 3)
-	admin := addrs[0]
-	urls := map[string]string{"admin": "http://" + admin}
-	args := []string{"run", "--name", "ash", "--admin", admin}
-	for i, l := range []struct{ name, options string }{
-		{"text", "subprotocol=live.v2,live.v1&origin=" + origin},
-		{"binary", "send=binary"},
+	peer, flamingo := installWSPeer(t), build(t, "./cmd/flamingo")
+	cert := newCertificate(t)
+	for scheme, options := range map[string]string{
+		"ws":  "",
+		"wss": "&cert=" + cert.cert + "&key=" + cert.key,
 	} {
-		urls[l.name] = "ws://" + addrs[1+i] + "/live"
-		args = append(args, "--listen", urls[l.name]+"?"+l.options)
+		t.Run(scheme, func(t *testing.T) {
+			addrs := nodetest.FreeAddrs(t, 3)
+			n := &siteNode{daemon: newDaemon(t, "ash", flamingo), admin: addrs[0]}
+			urls := map[string]string{"admin": "http://" + n.admin, "text": scheme + "://" + addrs[1] + "/live", "binary": scheme + "://" + addrs[2] + "/live"}
+			n.start("run", "--name", n.name, "--admin", n.admin,
+				"--listen", urls["text"]+"?subprotocol=live.v2,live.v1&origin=https://www.example.com"+options,
+				"--listen", urls["binary"]+"?send=binary"+options)
+			n.awaitReady()
+			runWSPeer(t, peer, urls, "NODE_EXTRA_CA_CERTS="+cert.cert)
+		})
 	}
-	n := &siteNode{daemon: newDaemon(t, "ash", build(t, "./cmd/flamingo")), admin: admin}
-	n.start(args...)
-	n.awaitReady()
-	runWSPeer(t, peer, urls)
 }
 
 // installWSPeer has npm install the client, and returns its program.
@@ -58,7 +58,7 @@ func installWSPeer(t *testing.T) (path string) {
 }
 
 // runWSPeer runs the client, which reports each thing that it has tried.
-func runWSPeer(t *testing.T, path string, urls map[string]string) {
+func runWSPeer(t *testing.T, path string, urls map[string]string, env ...string) {
 	t.Helper()
 	text, err := json.Marshal(urls)
 	if err != nil {
@@ -67,6 +67,7 @@ func runWSPeer(t *testing.T, path string, urls map[string]string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	peer := exec.CommandContext(ctx, lookFor(t, "node"), path, string(text))
+	peer.Env = append(os.Environ(), env...)
 	said, err := peer.CombinedOutput()
 	tried := 0
 	for line := range strings.Lines(string(said)) {

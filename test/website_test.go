@@ -26,7 +26,7 @@ type webSite struct {
 const webSource = "127.0.0.2"
 
 // openWebSite returns a site for the pages of one origin.
-func openWebSite(t *testing.T, origin string) *webSite {
+func openWebSite(t *testing.T, origin string, cert certificate) *webSite {
 	t.Helper()
 	s := &webSite{site: newSite(t)}
 	s.drainWait = time.Second // clients that are told to go are all that is looked at
@@ -47,16 +47,16 @@ func openWebSite(t *testing.T, origin string) *webSite {
 	s.listeners = func(host string) []string {
 		return append(streams(host), strings.NewReplacer(
 			"10.0.0.11", host, ":4443", clients, "10.0.0.2", webSource,
-			"https://www.example.com", origin,
+			"https://www.example.com", origin, "/etc/flamingo/cert.pem", cert.cert, "/etc/flamingo/key.pem", cert.key,
 		).Replace(listener))
 	}
-	s.web = "ws://" + s.webFront + "/live"
+	s.web = "wss://" + s.webFront + "/live"
 	s.open()
 	return s
 }
 
 // pageListener is a listener for browsers as a shell takes it.
-var pageListener = regexp.MustCompile(`--listen '(wss?://[^']*)'`)
+var pageListener = regexp.MustCompile(`--listen '(wss://[^']*)'`)
 
 // webListenerOf returns the listener that the page shows.
 func webListenerOf(t *testing.T) string {
