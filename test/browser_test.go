@@ -184,6 +184,8 @@ func TestBrowserBehindHAProxySpeaksWithAnyNode(t *testing.T) {
 	for _, n := range s.nodes {
 		if c := n.describe(id); c.Remote != sessions[0] || c.Local != s.webFront || strings.Contains(c.Remote, webSource) {
 			t.Errorf("%s knows %+v; the browser is %s as haproxy sees it, and connected to %s", n.name, c, sessions[0], s.webFront)
+		} else if c.WebSocket.Path != "/live" || c.WebSocket.Origin != b.site.URL || c.TLS.Version != "TLS 1.3" {
+			t.Errorf("%s knows %+v of a page of %s", n.name, c, b.site.URL)
 		}
 	}
 
@@ -194,14 +196,22 @@ func TestBrowserBehindHAProxySpeaksWithAnyNode(t *testing.T) {
 		b.awaitText("answer me: " + n.name)
 		b.awaitText("the page answers: " + n.name) // which its node has sent back
 	}
+	for _, n := range s.nodes {
+		if got := n.postAs("application/octet-stream", id, "\x00 bytes of "+n.name); got != okWritten {
+			t.Errorf("%s sends the page bytes: %s", n.name, got)
+		}
+		if seen := b.await("binary"); seen.Text != "\x00 bytes of "+n.name {
+			t.Errorf("the page has received bytes %q of %s", seen.Text, n.name)
+		}
+	}
 	if c := others[0].describe(id); c.In.Messages != len(s.nodes) {
 		t.Errorf("the page has sent %d messages, want one to each of %d nodes", c.In.Messages, len(s.nodes))
 	}
 
-	if got := others[1].close(id, ""); got != http.StatusNoContent {
+	if got := others[1].close(id, "?code=4001&reason=bye"); got != http.StatusNoContent {
 		t.Errorf("%s closes the page's connection: %d", others[1].name, got)
 	}
-	b.awaitClose(1000, "")
+	b.awaitClose(4001, "bye")
 	for _, n := range s.nodes {
 		until(t, n.name+" to know that the id is gone", func() bool { return n.post(id, "?ack=written", []byte("anybody?")) == gone410 })
 	}
@@ -248,6 +258,8 @@ func (s *site) homeOf(id node.ID) *siteNode {
 type describedConn struct {
 	Listener, Remote, Local string
 	In                      struct{ Messages int }
+	WebSocket               struct{ Path, Origin, Subprotocol string } `json:"web_socket"`
+	TLS                     struct{ Version string }
 }
 
 // describe asks the node for what is known of a connection.
@@ -268,6 +280,11 @@ func (n *siteNode) mustAsk(method, path string) string {
 		n.t.Fatalf("%s: %s %s: %d %s, %v", n.name, method, path, status, text, err)
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// postAs sends a message of a type and waits until it is written.
+func (n *siteNode) postAs(contentType string, id node.ID, body string) string {
+	return outcomeOf(n.askAs(contentType, http.MethodPost, "/api/v1/connections/"+id.String()+"/messages?ack=written", []byte(body)))
 }
 
 // close ends a connection of any node and returns the status.

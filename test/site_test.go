@@ -269,11 +269,19 @@ var siteClient = &http.Client{
 
 // ask makes a request to the node and returns the status and the body of the answer.
 func (n *siteNode) ask(method, path string, body []byte) (status int, text []byte, err error) {
+	return n.askAs("", method, path, body)
+}
+
+// askAs is ask with a body of that type.
+func (n *siteNode) askAs(contentType, method, path string, body []byte) (status int, text []byte, err error) {
 	req, err := http.NewRequest(method, "http://"+n.admin+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+siteToken)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
 	resp, err := siteClient.Do(req)
 	if err != nil {
 		return 0, nil, err
@@ -294,7 +302,11 @@ const (
 // post sends a message to a connection and returns the status and the outcome of
 // the answer.
 func (n *siteNode) post(id node.ID, query string, body []byte) string {
-	status, text, err := n.ask(http.MethodPost, "/api/v1/connections/"+id.String()+"/messages"+query, body)
+	return outcomeOf(n.ask(http.MethodPost, "/api/v1/connections/"+id.String()+"/messages"+query, body))
+}
+
+// outcomeOf shortens the answer to a send.
+func outcomeOf(status int, text []byte, err error) string {
 	if err != nil {
 		return err.Error()
 	}

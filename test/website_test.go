@@ -47,7 +47,8 @@ func openWebSite(t *testing.T, origin string, cert certificate) *webSite {
 	s.listeners = func(host string) []string {
 		return append(streams(host), strings.NewReplacer(
 			"10.0.0.11", host, ":4443", clients, "10.0.0.2", webSource,
-			"https://www.example.com", origin, "/etc/flamingo/cert.pem", cert.cert, "/etc/flamingo/key.pem", cert.key,
+			"https://www.example.com", origin,
+			"/etc/flamingo/cert.pem", cert.cert, "/etc/flamingo/key.pem", cert.key,
 		).Replace(listener))
 	}
 	s.web = "wss://" + s.webFront + "/live"

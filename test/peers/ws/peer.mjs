@@ -90,7 +90,10 @@ class Client {
 
 // ask has the node do something with a connection.
 async function ask(method, id, more, body) {
-  const answer = await fetch(`${admin}/api/v1/connections/${id}${more}`, { method, body, signal: AbortSignal.timeout(patience) })
+  const type = typeof body === 'string' ? 'text/plain' : 'application/octet-stream'
+  const answer = await fetch(`${admin}/api/v1/connections/${id}${more}`, {
+    method, body, headers: body === undefined ? {} : { 'Content-Type': type }, signal: AbortSignal.timeout(patience),
+  })
   return answer.status
 }
 
@@ -168,9 +171,21 @@ const cases = {
     const client = await Client.open(listeners.text)
     assert.equal(await ask('POST', client.id, '/messages?ack=written', 'by id'), 200)
     await client.expect('by id')
+    assert.equal(await ask('POST', client.id, '/messages?ack=written', Buffer.from([0, 0xff])), 200)
+    const { isBinary } = await client.expect([0, 0xff])
+    assert.equal(isBinary, true)
     assert.equal(await ask('DELETE', client.id, ''), 204)
     await client.end(1000)
     assert.equal(await ask('POST', client.id, '/messages', 'by id'), 410)
+  },
+
+  async 'whoever closes by id says why'() {
+    for (const [code, reason] of [[4001, 'bye'], [1001, ''], [3000, 'grüße '.repeat(15)]]) {
+      const client = await Client.open(listeners.text)
+      const why = new URLSearchParams({ code, reason })
+      assert.equal(await ask('DELETE', client.id, `?${why}`), 204)
+      await client.end(code, reason)
+    }
   },
 
   async 'a close of the client is answered with its code'() {
