@@ -174,7 +174,7 @@ func (d *desk) compare(line typed, again bool) {
 }
 
 // leave waits for the end of the clients, which the nodes have closed, and ends
-// the nodes with ^C.
+// the nodes, which have shown what the page says, with ^C.
 func (d *desk) leave() {
 	d.t.Helper()
 	for _, client := range d.open {
@@ -185,6 +185,7 @@ func (d *desk) leave() {
 	}
 	for _, node := range d.open {
 		if node.isNode {
+			d.await(node, node.shows)
 			if err := node.cmd.Process.Signal(os.Interrupt); err != nil {
 				d.t.Error(err)
 			}
