@@ -295,7 +295,7 @@ func (in *intake) unframe(s *slot, i uint32, w *wire, data []byte) (messages int
 			in.t.pong(s, i, w, event.Payload)
 		case websocket.Close:
 			err = &closedError{event.Code}
-		default: // none, or a pong, which is a sign of life as every byte is
+		case websocket.None, websocket.Pong: // a sign of life, as every byte is
 		}
 	}
 	in.flush(s, i)

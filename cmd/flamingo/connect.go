@@ -119,7 +119,7 @@ func (l *lineClient) receiveLines() error {
 
 // ended says why nothing more comes.
 func (l *lineClient) ended(err error) error {
-	var closed *client.Closed
+	var closed *client.ClosedError
 	switch {
 	case errors.As(err, &closed):
 		fmt.Fprintln(l.talk, closed)

@@ -24,7 +24,7 @@ type Client interface {
 	Send(msg []byte) error
 
 	// Receive waits for the next message. At the end that the node has made in
-	// order, the error matches io.EOF; over WebSocket it is a *Closed.
+	// order, the error matches io.EOF; over WebSocket it is a *ClosedError.
 	Receive() ([]byte, error)
 
 	// CloseSend says that no message follows. Over WebSocket there is no such
@@ -48,19 +48,19 @@ type Config struct {
 	MaxMessage int
 }
 
-// A Closed is the end of a WebSocket: what the close frame of the node said.
-type Closed struct {
+// A ClosedError is the end of a WebSocket: what the close frame of the node said.
+type ClosedError struct {
 	Code   int
 	Reason string
 }
 
 // Error returns code and reason.
-func (c *Closed) Error() string {
+func (c *ClosedError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("closed by the node with code %d %s", c.Code, c.Reason))
 }
 
 // Unwrap makes it an io.EOF: the node has ended the connection in order.
-func (c *Closed) Unwrap() error { return io.EOF }
+func (c *ClosedError) Unwrap() error { return io.EOF }
 
 // Split returns the scheme of an address, tcp if it has none, and what follows
 // it, without the options of a listener.
@@ -179,7 +179,7 @@ func (w *web) Receive() ([]byte, error) {
 	_, msg, err := w.conn.Read(context.Background())
 	var closed websocket.CloseError
 	if errors.As(err, &closed) {
-		return nil, &Closed{int(closed.Code), closed.Reason}
+		return nil, &ClosedError{int(closed.Code), closed.Reason}
 	}
 	return msg, err
 }
