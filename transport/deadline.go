@@ -43,6 +43,8 @@ const (
 	aimWrite        // the kernel to take output, for WriteTimeout
 	aimLifetime     // its end, at MaxLifetime
 	aimTokens       // tokens of its rates: it is read again
+	aimPing         // a byte, for Ping: a ping asks for one
+	aimPong         // a byte after a ping, for PongTimeout
 )
 
 // A deadline is a tick, or 0 for none, and what is to happen by then.
@@ -85,6 +87,9 @@ func (t *Transport) deadlineLocked(s *slot, i, now uint32) (d deadline) {
 	if l.IdleTimeout > 0 {
 		d.sooner(s.lastActive.Load()+ticks(l.IdleTimeout)+1, aimActivity)
 	}
+	if w != nil && w.web != nil {
+		w.web.deadline(&d, t.bound[s.listener].WebSocket, now)
+	}
 	if w == nil || w.meter == nil {
 		return d
 	}
@@ -101,8 +106,6 @@ func (t *Transport) deadlineLocked(s *slot, i, now uint32) (d deadline) {
 	if f&flagThrottled != 0 {
 		d.sooner(m.resume, aimTokens)
 	}
-	// What else a connection waits for, such as the answer to a ping, has its aim
-	// and its line here, and its case in expireLifeLocked.
 	return d
 }
 
@@ -113,6 +116,7 @@ const (
 	nextNone    next = iota // nothing: the deadline was that of an earlier phase
 	nextWatch               // give the connection its next deadline
 	nextRead                // that, and read from it again
+	nextWrite               // that, and write its output
 	nextReview              // review it: it ends, or its output is not waited for
 	nextRelease             // give the socket up
 )
@@ -151,7 +155,7 @@ func (t *Transport) expireLifeLocked(s *slot, i, now uint32) next {
 	}
 	why := ReasonNone
 	switch d.aim {
-	case aimOpening, aimFirst:
+	case aimOpening, aimFirst, aimPong:
 		why = ReasonTimeout
 	case aimActivity:
 		why = ReasonIdle
@@ -162,6 +166,9 @@ func (t *Transport) expireLifeLocked(s *slot, i, now uint32) next {
 	case aimTokens:
 		s.flags.And(^flagThrottled)
 		return nextRead
+	case aimPing:
+		t.pingLocked(s, i, now)
+		return nextWrite
 	case aimNone:
 		return nextNone
 	}
@@ -178,7 +185,14 @@ func (t *Transport) excuseLocked(s *slot, i, now uint32) {
 	}
 	s.flags.And(^flagTouched)
 	s.lastActive.Store(now)
-	if m := t.meter(i); m != nil && f&(flagPaused|flagThrottled) != 0 {
-		m.opened = now
+	w := t.table.wire(i)
+	if w == nil || f&(flagPaused|flagThrottled) == 0 {
+		return
+	}
+	if w.meter != nil {
+		w.meter.opened = now
+	}
+	if w.web != nil {
+		w.web.excuse(now)
 	}
 }

@@ -114,6 +114,7 @@ type Stats struct {
 	Undelivered    uint64 // messages accepted and not delivered
 	NoticesDropped uint64 // notices of those that found no room
 	Partials       uint64 // connections that ended inside a message
+	Pings          uint64 // sent to silent clients of WebSocket listeners
 	PongsDropped   uint64 // pings of clients that did not take the answers
 
 	CertificateFaults uint64 // changes of a listener's certificate that could not be used
@@ -142,6 +143,7 @@ func (t *Transport) Stats() Stats {
 		Dropped:        t.totals.dropped.Load(),
 		Refused:        t.totals.refused.Load(),
 		Partials:       t.totals.partials.Load(),
+		Pings:          t.totals.pings.Load(),
 		PongsDropped:   t.totals.pongsDropped.Load(),
 		MessagesOut:    t.totals.messagesOut.Load(),
 
@@ -166,7 +168,8 @@ func (t *Transport) Stats() Stats {
 type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
 	acceptSlowed, addressRefused, throttled, shed  atomic.Uint64
-	dropped, refused, partials, pongsDropped       atomic.Uint64
+	dropped, refused, partials                     atomic.Uint64
+	pings, pongsDropped                            atomic.Uint64
 	certificateFaults                              atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts
 	closed, unopened                               [reasonCount]atomic.Uint64

@@ -546,6 +546,9 @@ func (l *loop) expire(i uint32) {
 		l.watch(s, i)
 	case nextWatch:
 		l.watch(s, i)
+	case nextWrite:
+		l.watch(s, i)
+		l.tend(s, i)
 	case nextReview:
 		l.tend(s, i)
 	case nextRelease:

@@ -131,7 +131,7 @@ func (k *clock) expire(c *portableConn, p phase) {
 		default:
 		}
 		k.watch(c)
-	case nextWatch:
+	case nextWatch, nextWrite: // change has roused the writer
 		k.watch(c)
 	case nextNone, nextReview, nextRelease: // change has reviewed it; the writer releases
 	}

@@ -185,12 +185,14 @@ func (e *webEncoder) Encode(dst, msg []byte) ([]byte, error) {
 	return framed, nil
 }
 
-// A webSocket is the layer of one connection. An idle one is 40 bytes.
+// A webSocket is the layer of one connection. An idle one is 48 bytes.
 type webSocket struct {
 	state   websocket.State // owned by the reader
 	about   unique.Handle[WebSocketInfo]
 	request *websocket.Request // guarded by the slot's mu: until the open is taken
 	end     *ending            // guarded by the slot's mu: how to end, if somebody has said
+	heard   uint32             // guarded by the slot's mu: tick of the last byte
+	pinged  uint32             // guarded by the slot's mu: tick of the ping that nothing came after, or 0
 	pongs   uint8              // guarded by the slot's mu: answers since the output was empty
 	bye     bool               // guarded by the slot's mu: the close frame is among the output
 }
@@ -259,6 +261,7 @@ func (in *intake) upgrade(s *slot, i uint32, w *wire, data []byte) (rest []byte,
 	t.sayLocked(s, i, answer.Response)
 	if answer.Accepted() {
 		r := answer.Request
+		w.web.heard = t.tick()
 		w.web.about = unique.Make(WebSocketInfo{r.Path, r.Host, r.Origin, r.Subprotocol})
 		if t.cfg.Ignore&IgnoreOpens == 0 {
 			w.web.request = &r
@@ -275,6 +278,9 @@ func (in *intake) upgrade(s *slot, i uint32, w *wire, data []byte) (rest []byte,
 // unframe turns clear text of a WebSocket into messages in the inbox, and
 // answers what is not a message. It changes data.
 func (in *intake) unframe(s *slot, i uint32, w *wire, data []byte) (messages int, err error) {
+	s.mu.Lock()
+	w.web.heard, w.web.pinged = in.t.tick(), 0
+	s.mu.Unlock()
 	decoder, b := in.t.bound[s.listener].web.decoder, in.t.table.buffers(i)
 	if b.in != nil { // held before
 		s.flags.And(^flagHeld)
@@ -369,6 +375,45 @@ func (t *Transport) pong(s *slot, i uint32, w *wire, payload []byte) {
 	t.attendSoon(s, i)
 }
 
+// deadline adds what a connection waits for that was silent. While it waits for
+// the answer to a ping it looks as often as it would ping, since the answer makes
+// the next deadline an earlier one.
+func (w *webSocket) deadline(d *deadline, settings *WebSocket, now uint32) {
+	switch {
+	case settings.Ping < 0:
+	case w.pinged != 0:
+		d.sooner(min(w.pinged+ticks(settings.PongTimeout), now+ticks(settings.Ping))+1, aimPong)
+	default:
+		d.sooner(w.heard+ticks(settings.Ping)+1, aimPing)
+	}
+}
+
+// excuse lets time begin anew for a client that was not read. The caller holds
+// the slot's mu.
+func (w *webSocket) excuse(now uint32) {
+	w.heard = now
+	if w.pinged != 0 {
+		w.pinged = now
+	}
+}
+
+// pingLocked asks a silent client for a sign of life. A client for which output
+// waits would get the ping too late: it is asked another time. The caller holds
+// the slot's mu.
+func (t *Transport) pingLocked(s *slot, i, now uint32) {
+	w := t.table.wire(i)
+	w.web.heard = now
+	if t.table.buffers(i).out != nil {
+		return
+	}
+	w.web.pinged = now
+	t.sayLocked(s, i, pingFrame)
+	t.totals.pings.Add(1)
+}
+
+// pingFrame is shared by all connections: output is read alone.
+var pingFrame = websocket.AppendHeader(nil, websocket.Ping, 0)
+
 // sayLocked puts something of the protocol's own behind the output. The caller
 // holds the slot's mu, and calls attendSoon once it has unlocked it.
 func (t *Transport) sayLocked(s *slot, i uint32, data []byte) {
@@ -423,4 +468,5 @@ var closeCodes = [reasonCount]websocket.CloseCode{
 	ReasonShutdown: websocket.CloseGoingAway,
 	ReasonTimeout:  websocket.ClosePolicy,
 	ReasonRefused:  websocket.ClosePolicy,
+	ReasonLifetime: websocket.CloseGoingAway, // the client may come back at once
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
 	"flamingo/transport/websocket"
 )
@@ -22,12 +23,13 @@ type WebSocket struct {
 // OpenWebSocket asks the server at the other end of nc for path, with further
 // lines of header such as "Origin: https://example.com".
 func OpenWebSocket(nc net.Conn, path string, header ...string) (*WebSocket, error) {
-	request := "GET " + path + " HTTP/1.1\r\nHost: node.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	var request strings.Builder
+	request.WriteString("GET " + path + " HTTP/1.1\r\nHost: node.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
 	for _, line := range header {
-		request += line + "\r\n"
+		request.WriteString(line + "\r\n")
 	}
-	if _, err := io.WriteString(nc, request+"\r\n"); err != nil {
+	if _, err := io.WriteString(nc, request.String()+"\r\n"); err != nil {
 		return nil, err
 	}
 	in := bufio.NewReader(nc)

@@ -30,6 +30,9 @@ var webSocketTests = []test{
 	{"pings of a client that does not read cost bounded memory", webSocketPingFlood},
 	{"one message to clients of all kinds of listeners", webSocketMany},
 	{"a client that is gone without a close frame is gone", webSocketVanishes},
+	{"a silent client is pinged, and stays if it answers", webSocketPinged},
+	{"a client that answers no ping ends", webSocketNoPong},
+	{"a client that was not read is not late with its pong", webSocketPongExcused},
 }
 
 // A webClient speaks RFC 6455 by hand, so that it can break it.
@@ -401,7 +404,6 @@ func webSocketBadCode(t *testing.T, s suite) {
 func webSocketPingFlood(t *testing.T, s suite) {
 	r := s.webSockets(t, "", narrow)
 	c, id := r.upgrade()
-	c.deafen()
 	ping := []byte(strings.Repeat(frame(fin|opPing, strings.Repeat("p", 125)), 500))
 	for flooded := 0; r.Stats().PongsDropped == 0; flooded += len(ping) {
 		if flooded > 256<<20 {
@@ -454,4 +456,50 @@ func webSocketVanishes(t *testing.T, s suite) {
 	c, id = r.upgrade()
 	c.reset()
 	r.expectClosed(id, transport.ReasonError)
+}
+
+func webSocketPinged(t *testing.T, s suite) {
+	r := s.webSockets(t, "?ping=50ms&pong-timeout=1m")
+	c, id := r.upgrade()
+	for range 3 {
+		c.expectFrame(fin|opPing, "")
+		c.send(frame(fin|opPong, ""))
+	}
+	c.expectFrame(fin|opPing, "")
+	c.send(frame(fin|opText, "any byte will do"))
+	r.expectKind(id, transport.KindText, "any byte will do")
+	c.expectFrame(fin|opPing, "")
+	if n := r.Stats().Pings; n < 5 {
+		t.Errorf("%d pings were counted; want 5 at least", n)
+	}
+
+	r = s.webSockets(t, "?ping=-1s")
+	_, id = r.upgrade()
+	r.expectNoClose(id, 200*time.Millisecond)
+	if n := r.Stats().Pings; n != 0 {
+		t.Errorf("%d pings were counted; want none", n)
+	}
+}
+
+func webSocketNoPong(t *testing.T, s suite) {
+	r := s.webSockets(t, "?ping=50ms&pong-timeout=100ms")
+	c, id := r.upgrade()
+	c.expectFrame(fin|opPing, "")
+	r.expectClosed(id, transport.ReasonTimeout)
+	c.expectClose(1008, "")
+}
+
+func webSocketPongExcused(t *testing.T, s suite) {
+	const queue = 64 << 10
+	r := s.webSockets(t, "?ping=50ms&pong-timeout=100ms", func(c *transport.Config) { c.QueueBytes = queue })
+	c, id := r.upgrade()
+	msg := strings.Repeat("x", 1<<10)
+	for range 2 * queue / len(msg) {
+		c.send(frame(fin|opText, msg))
+	}
+	r.await("a full queue", func() bool { return r.Stats().QueuedBytes >= queue })
+	r.expectNoClose(id, 500*time.Millisecond) // its pongs are not read
+	if err := r.SendClose(id, transport.ReasonRemote); err != nil {
+		t.Errorf("SendClose: %v; the connection should go on", err)
+	}
 }
