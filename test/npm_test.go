@@ -28,12 +28,19 @@ func TestWebSocketsOfNPMSpeakWithANode(t *testing.T) {
 		"wss": "&cert=" + cert.cert + "&key=" + cert.key,
 	} {
 		t.Run(scheme, func(t *testing.T) {
-			addrs := nodetest.FreeAddrs(t, 3)
+			addrs := nodetest.FreeAddrs(t, 5)
 			n := &siteNode{daemon: newDaemon(t, "ash", flamingo), admin: addrs[0]}
-			urls := map[string]string{"admin": "http://" + n.admin, "text": scheme + "://" + addrs[1] + "/live", "binary": scheme + "://" + addrs[2] + "/live"}
-			n.start("run", "--name", n.name, "--admin", n.admin,
-				"--listen", urls["text"]+"?subprotocol=live.v2,live.v1&origin=https://www.example.com"+options,
-				"--listen", urls["binary"]+"?send=binary"+options)
+			urls, args := map[string]string{"admin": "http://" + n.admin}, []string{"run", "--name", n.name, "--admin", n.admin}
+			for i, l := range []struct{ name, options string }{
+				{"text", "subprotocol=live.v2,live.v1&origin=https://www.example.com"},
+				{"binary", "send=binary"},
+				{"pinged", "ping=50ms"},
+				{"impatient", "ping=50ms&pong-timeout=50ms"},
+			} {
+				urls[l.name] = scheme + "://" + addrs[1+i] + "/live"
+				args = append(args, "--listen", urls[l.name]+"?"+l.options+options)
+			}
+			n.start(args...)
 			n.awaitReady()
 			runWSPeer(t, peer, urls, "NODE_EXTRA_CA_CERTS="+cert.cert)
 		})

@@ -1,7 +1,7 @@
 // A client of a node, made of npm's ws. It tries one thing after another and
 // prints "ok NAME" or "not ok NAME: WHY", a line each; test/npm_test.go runs it.
 //
-//   node peer.mjs '{"admin": URL, "text": URL, "binary": URL}'
+//   node peer.mjs '{"admin": URL, "text": URL, "binary": URL, "pinged": URL, "impatient": URL}'
 //
 // admin is that of the node, whose application greets with "flamingo ID" and sends
 // back what it gets. The others are its listeners, which differ in their options.
@@ -28,8 +28,13 @@ class Client {
   #wake = () => {}
   constructor(url, subprotocols, options) {
     this.socket = new WebSocket(url, subprotocols, options)
+    this.pings = 0
     this.socket.on('message', (data, isBinary) => {
       this.#messages.push({ data, isBinary })
+      this.#wake()
+    })
+    this.socket.on('ping', () => {
+      this.pings++
       this.#wake()
     })
     this.closed = new Promise(done => {
@@ -165,6 +170,19 @@ const cases = {
     client.socket.pong('nobody has asked')
     await client.echo('still there')
     await client.leave()
+  },
+
+  async 'a client that answers pings stays'() {
+    const client = await Client.open(listeners.pinged)
+    await client.until(() => client.pings >= 3, 'three pings')
+    await client.echo('still there')
+    await client.leave()
+  },
+
+  async 'a client that answers no ping is closed'() {
+    const client = await Client.open(listeners.impatient, [], { autoPong: false })
+    await client.end(1008)
+    assert.ok(client.pings >= 1)
   },
 
   async 'the node sends and closes by id'() {
