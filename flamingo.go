@@ -55,7 +55,10 @@ type (
 	Stats = node.Stats
 	// Handler is what Node.Serve calls.
 	Handler = node.Handler
-	// HandlerFuncs is a Handler made of functions.
+	// A MessageHandler is a Handler that wants to know of which kind a message is.
+	MessageHandler = node.MessageHandler
+
+	// HandlerFuncs is a MessageHandler made of functions.
 	HandlerFuncs = node.HandlerFuncs
 	// Reason is why a connection ended.
 	Reason = node.Reason

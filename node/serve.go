@@ -27,11 +27,29 @@ type Handler interface {
 	HandleClose(id ID, why Reason)
 }
 
-// HandlerFuncs is a Handler made of functions; a nil one does nothing.
+// A MessageHandler is a Handler that wants to know of which kind a message is.
+type MessageHandler interface {
+	Handler
+
+	// HandleMessage is called in place of HandleData.
+	HandleMessage(m Message)
+}
+
+// HandlerFuncs is a MessageHandler made of functions; a nil one does nothing.
 type HandlerFuncs struct {
-	Open  func(id ID, conn net.Conn)
-	Data  func(id ID, msg []byte)
-	Close func(id ID, why Reason)
+	Open    func(id ID, conn net.Conn)
+	Data    func(id ID, msg []byte) // unless there is Message
+	Message func(m Message)
+	Close   func(id ID, why Reason)
+}
+
+// HandleMessage calls f.Message, or f.Data if that is nil.
+func (f HandlerFuncs) HandleMessage(m Message) {
+	if f.Message != nil {
+		f.Message(m)
+		return
+	}
+	f.HandleData(m.ID, m.Data)
 }
 
 // HandleOpen calls f.Open.
@@ -77,7 +95,11 @@ func (n *Node) Serve(ctx context.Context, h Handler, workers int) error {
 	if workers < 1 || workers > MaxWorkers {
 		return badOption("workers", workers, "1 to 65536")
 	}
-	s := &server{clients: n.clients, handler: h, late: n.clients.QueueBytes() / 4 / int64(workers)}
+	messages, ok := h.(MessageHandler)
+	if !ok {
+		messages = dataHandler{h}
+	}
+	s := &server{clients: n.clients, handler: messages, late: n.clients.QueueBytes() / 4 / int64(workers)}
 	if workers == 1 {
 		s.alone(ctx)
 	} else {
@@ -86,11 +108,16 @@ func (n *Node) Serve(ctx context.Context, h Handler, workers int) error {
 	return context.Cause(ctx)
 }
 
+// dataHandler is a Handler that does not ask for kinds.
+type dataHandler struct{ Handler }
+
+func (h dataHandler) HandleMessage(m Message) { h.HandleData(m.ID, m.Data) }
+
 // A server takes events from the transport's three queues and hands them to the
 // handler.
 type server struct {
 	clients *transport.Transport
-	handler Handler
+	handler MessageHandler
 
 	// late bounds the bytes of messages that a worker has handled and not yet
 	// said so. For all workers together it is a quarter of Opts.QueueBytes: so a
@@ -165,7 +192,7 @@ func (s *server) handleRun(ctx context.Context, messages []transport.Message) (n
 	id, done, late := messages[0].ID, 0, int64(0)
 	for n < len(messages) && messages[n].ID == id {
 		if ctx.Err() == nil {
-			s.handler.HandleData(id, messages[n].Data)
+			s.handler.HandleMessage(Message{id, messages[n].Kind, messages[n].Data})
 		}
 		late += messages[n].Cost()
 		n++

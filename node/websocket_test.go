@@ -327,3 +327,23 @@ func TestMaxMessageBoundsWebSocketsThatNameNone(t *testing.T) {
 		})
 	}
 }
+
+func TestServeTellsOfWhichKindAMessageIs(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		n := start(t, node.Opts{Listen: []string{"ws://127.0.0.1:0"}})
+		serve(t, n, node.HandlerFuncs{Message: func(m node.Message) { _ = n.SendDataAs(m.ID, m.Kind, m.Data) }}, workers)
+		nc, err := net.DialTimeout("tcp", n.Addrs()[0].String(), patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := nodetest.OpenWebSocket(newClient(t, nc), "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &webClient{w, t}
+		for _, kind := range []websocket.Kind{websocket.Text, websocket.Binary, websocket.Binary, websocket.Text} {
+			c.say(kind, "as it came")
+			c.expect(kind, "as it came")
+		}
+	}
+}

@@ -32,7 +32,7 @@ func startApp(ctx context.Context, n *node.Node, name, framing string, listen []
 		}
 	}
 	a.wg.Go(func() {
-		handler := node.HandlerFuncs{Open: a.greet, Data: a.answer}
+		handler := node.HandlerFuncs{Open: a.greet, Message: a.answer}
 		if err := n.Serve(context.WithoutCancel(ctx), handler, 2*runtime.GOMAXPROCS(0)); err != nil {
 			logger.Error("the application has ended", "err", err)
 		}
@@ -48,17 +48,18 @@ func (a *app) greet(id node.ID, conn net.Conn) {
 	if addr := conn.LocalAddr(); addr != nil && a.raw[place(addr)] {
 		greeting += "\n"
 	}
-	a.send(id, []byte(greeting))
+	a.send(id, node.KindDefault, []byte(greeting))
 }
 
-func (a *app) answer(id node.ID, msg []byte) {
+// answer sends a message back as what it came as.
+func (a *app) answer(m node.Message) {
 	if a.echoes {
-		a.send(id, msg)
+		a.send(m.ID, m.Kind, m.Data)
 	}
 }
 
-func (a *app) send(id node.ID, msg []byte) {
-	if err := a.node.SendData(id, msg); err != nil && !errors.Is(err, node.ErrGone) {
+func (a *app) send(id node.ID, kind node.Kind, msg []byte) {
+	if err := a.node.SendDataAs(id, kind, msg); err != nil && !errors.Is(err, node.ErrGone) {
 		a.logger.Debug("a client gets no answer", "err", err)
 	}
 }
