@@ -12,18 +12,23 @@
 // What a connection goes through is written once, in lifecycle.go; a driver
 // only reads, writes, shuts and closes sockets, and keeps deadlines.
 //
-//	client ── socket ── driver ── codec ── inbox ────── RecvData
-//	                      │                chain ────── RecvOpen, RecvClose
-//	                      └── output ◄──── SendData, Send, SendMany, SendClose
+//	client ── socket ── driver ── wire ── codec ── inbox ─── RecvData
+//	                      │                        chain ─── RecvOpen, RecvClose
+//	                      └── output ◄─────────── SendData, Send, SendMany, SendClose
 //
-//	slot: open ─────► closing ───────► ended ────────────────► free
-//	         decided     output written     socket closed, messages and
-//	         once        or given up        events taken
+//	slot: opening ────► open ─────► closing ───────► ended ─────────────► free
+//	      every layer     decided     output written     socket closed, messages
+//	      ready           once        or given up        and events taken
 //
 // The program never touches a socket, and a driver never waits for the
 // program: received messages go into the inbox, whose bound makes drivers stop
 // reading; opens and closes are chained through the slots; a send appends to
 // the connection's output and puts the connection on its driver's list.
+//
+// A listener may want more of its clients than bytes: the header of a proxy, TLS,
+// WebSocket, limits. What a connection keeps of that is its wire (wire.go), through
+// which input moves from layer to layer; output is encrypted on its way to the
+// socket. A plain connection has no wire and is open at once.
 //
 // # Finding a connection
 //
