@@ -165,36 +165,50 @@ type writing struct {
 // connection is to be ended. While there is output the connection counts as
 // blocked, so that senders need not tell us of more.
 func (c *portableConn) next() (todo writing, finish bool) {
-	s, b := c.s, c.d.t.table.buffers(c.i)
+	s, t := c.s, c.d.t
+	var now step
 	s.mu.Lock()
-	c.d.t.byeLocked(s, c.i)
-	if b.out != nil && !s.has(flagAbort) {
-		b.out.takeLocked()
-		out := b.out
-		if out.writing != nil {
-			s.flags.Or(flagBlocked)
-			s.flags.And(^flagTouched)
-			s.lastActive.Store(c.d.t.tick())
-			todo = writing{out: out, session: c.d.t.sessionOf(c.i)}
-			stalled := c.d.t.stallLocked(s, c.i, true, 0)
-			s.mu.Unlock()
-			if stalled {
-				c.d.clock.watch(c)
-			}
-			return todo, false
-		}
-		b.out = nil
-		outputs.Put(out)
+	todo.out = c.outputLocked()
+	if todo.out == nil {
+		s.flags.And(^flagBlocked)
+		t.stallLocked(s, c.i, false, 0)
+		now = c.reviewLocked()
+		todo.out = c.outputLocked() // the review may have added the last words
 	}
-	s.flags.And(^flagBlocked)
-	c.d.t.stallLocked(s, c.i, false, 0)
-	now := c.reviewLocked()
-	if !s.has(flagAbort) && c.d.t.owesLocked(s, c.i) {
-		todo = writing{session: c.d.t.sessionOf(c.i), closing: s.has(flagClosing)}
+	stalled := false
+	switch {
+	case todo.out != nil:
+		todo.session = t.sessionOf(c.i)
+		stalled = t.stallLocked(s, c.i, true, 0)
+	case !s.has(flagAbort) && t.owesLocked(s, c.i):
+		todo = writing{session: t.sessionOf(c.i), closing: s.has(flagClosing)}
 	}
 	s.mu.Unlock()
 	c.d.clock.enter(c, now.phase)
+	if stalled {
+		c.d.clock.watch(c)
+	}
 	return todo, now.finish
+}
+
+// outputLocked returns the output that is to be written next, or nil. The caller
+// holds the slot's mu.
+func (c *portableConn) outputLocked() *output {
+	s, b := c.s, c.d.t.table.buffers(c.i)
+	c.d.t.byeLocked(s, c.i)
+	if b.out == nil || s.has(flagAbort) {
+		return nil
+	}
+	b.out.takeLocked()
+	if b.out.writing == nil {
+		outputs.Put(b.out)
+		b.out = nil
+		return nil
+	}
+	s.flags.Or(flagBlocked)
+	s.flags.And(^flagTouched)
+	s.lastActive.Store(c.d.t.tick())
+	return b.out
 }
 
 // linger shuts the socket for writing and throws input away until the client
