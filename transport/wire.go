@@ -145,6 +145,7 @@ func (t *Transport) passed(s *slot, i uint32, w *wire) error {
 // be received, after these.
 func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err error) {
 	w := in.t.table.wire(i)
+	in.moved = 0
 	if data == nil && s.has(flagHeld) {
 		if messages, err = in.resume(s, i, w); err != nil || s.has(flagThrottled) {
 			return messages, err
@@ -152,11 +153,9 @@ func (in *intake) receive(s *slot, i uint32, data []byte) (messages int, err err
 		// What waits in a layer follows.
 		defer func(before int) { messages += before }(messages)
 	}
-	if w == nil || w.session == nil {
+	if w == nil || w.session == nil { // else what is in the records counts
 		in.moved = len(data)
 		s.bytesIn.Add(uint64(in.moved))
-	} else {
-		in.moved = 0 // what is in the records counts
 	}
 	if w == nil {
 		return in.feed(s, i, data)

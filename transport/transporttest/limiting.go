@@ -284,6 +284,10 @@ func messagesSlowed(t *testing.T, s suite) {
 	if n := r.Stats().Throttled; n == 0 {
 		t.Error("nobody was slowed")
 	}
+	r.await("every byte counted once", func() bool {
+		info, err := r.Describe(id)
+		return err == nil && r.Stats().BytesIn == info.BytesIn
+	})
 	c.Close()
 	r.expectClosed(id, transport.ReasonClient)
 	r.expectNoMoreEvents()
