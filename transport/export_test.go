@@ -313,3 +313,35 @@ func InputEnded(t *Transport) bool {
 	}
 	return false
 }
+
+// ReceiveDuringEnd has connection id receive data after somebody has decided that
+// it ends, as a reader that had begun before. While the connection opens, it is
+// the first one that does so whatever id says. It returns how many messages went
+// into the inbox.
+func ReceiveDuringEnd(t *Transport, id idspace.ID, data []byte) (messages int) {
+	s, i := t.table.find(id)
+	for n := uint32(0); s == nil; n++ {
+		if o := t.table.at(n); o.has(flagOpening) {
+			s, i = o, n
+		}
+	}
+	s.mu.Lock()
+	t.condemnLocked(s, ReasonShutdown)
+	t.byeLocked(s, i)
+	s.mu.Unlock()
+	messages, _ = (&intake{t: t}).receive(s, i, data)
+	t.attendSoon(s, i)
+	return messages
+}
+
+// StuckSince is the tick since which output of a connection with a WriteTimeout
+// waits and nothing of it was taken, or 0.
+func StuckSince(t *Transport, id idspace.ID) uint32 {
+	s, i := t.table.find(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.meter(i).stuck
+}
+
+// Tick is the tick of this moment.
+func Tick(t *Transport) uint32 { return t.tick() }

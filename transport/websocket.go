@@ -272,7 +272,10 @@ func (in *intake) upgrade(s *slot, i uint32, w *wire, data []byte) (rest []byte,
 	if !answer.Accepted() {
 		return nil, fmt.Errorf("%w: %d: %s", errRefused, answer.Status, answer.Reason)
 	}
-	return o.head[answer.Size:], t.passed(s, i, w)
+	if err := t.passed(s, i, w); err != nil || w.opening != nil {
+		return nil, err // it is ending
+	}
+	return o.head[answer.Size:], nil
 }
 
 // unframe turns clear text of a WebSocket into messages in the inbox, and
@@ -361,6 +364,10 @@ func (t *Transport) pong(s *slot, i uint32, w *wire, payload []byte) {
 		return // a ping is no longer than a pong may be
 	}
 	s.mu.Lock()
+	if s.has(flagClosing | flagEnded) { // nothing follows the close frame
+		s.mu.Unlock()
+		return
+	}
 	if t.table.buffers(i).out == nil {
 		w.web.pongs = 0
 	}
