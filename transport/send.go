@@ -281,7 +281,8 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 		s.messagesOut--
 		s.bytesOut -= uint64(len(c.data))
 	}
-	attend := withdrawn && s.has(flagClosing) && t.dirtyLocked(s) // its end may have waited for this alone
+	// Its end may have waited for this alone, or time runs for nothing else.
+	attend := withdrawn && (s.has(flagClosing) || b.out.waiting == nil) && t.dirtyLocked(s)
 	driver := s.driver
 	s.mu.Unlock()
 	if attend {
