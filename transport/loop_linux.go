@@ -428,12 +428,12 @@ func (l *loop) tend(s *slot, i uint32) {
 	}
 	closing := s.has(flagClosing) // then nothing follows what was taken
 	s.mu.Unlock()
-	wrote, broken := 0, false
+	wrote, taken, broken := 0, 0, false
 	if !s.has(flagBlocked | flagAbort | flagEnded) {
 		if se := l.t.sessionOf(i); se != nil {
-			wrote, broken = l.writeSealed(s, se, out, closing)
+			wrote, taken, broken = l.writeSealed(s, se, out, closing)
 		} else if out != nil {
-			wrote, broken = l.write(s, out)
+			wrote, taken, broken = l.write(s, out)
 		}
 	}
 	s.mu.Lock()
@@ -449,7 +449,7 @@ func (l *loop) tend(s *slot, i uint32) {
 		b.out = nil
 		outputs.Put(out)
 	}
-	stalled := l.t.stallLocked(s, i, b.out != nil, wrote)
+	stalled := l.t.stallLocked(s, i, b.out != nil, taken)
 	v := l.t.reviewLocked(s, i)
 	again := false
 	switch {

@@ -110,9 +110,9 @@ func (t *Transport) charge(s *slot, i uint32, messages, bytes int, held bool) {
 }
 
 // stallLocked notes whether output waits of which the kernel takes nothing,
-// after an attempt that wrote so many bytes. It reports whether that begins: the
-// connection has a new deadline. The caller holds the slot's mu.
-func (t *Transport) stallLocked(s *slot, i uint32, waits bool, wrote int) (begins bool) {
+// after an attempt of which it took so many bytes. It reports whether that begins:
+// the connection has a new deadline. The caller holds the slot's mu.
+func (t *Transport) stallLocked(s *slot, i uint32, waits bool, taken int) (begins bool) {
 	if t.bound[s.listener].WriteTimeout == 0 {
 		return false
 	}
@@ -121,7 +121,7 @@ func (t *Transport) stallLocked(s *slot, i uint32, waits bool, wrote int) (begin
 	case m == nil:
 	case !waits:
 		m.stuck = 0
-	case wrote > 0 || m.stuck == 0:
+	case taken > 0 || m.stuck == 0:
 		begins = m.stuck == 0
 		m.stuck = t.tick()
 	}

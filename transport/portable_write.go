@@ -41,7 +41,7 @@ func (c *portableConn) writePlain(out *output) bool {
 
 func (c *portableConn) writeOnce(out *output) (int, error) {
 	first, piece := out.writing.data[out.written:], writePiece
-	if c.d.t.bound[c.s.listener].WriteTimeout > 0 {
+	if c.timed() {
 		piece = timedPiece
 	}
 	if out.writing.next == nil || len(first) >= piece {
@@ -59,6 +59,9 @@ func (c *portableConn) writeOnce(out *output) (int, error) {
 	return int(n), err
 }
 
+// timed reports whether output has a time, WriteTimeout.
+func (c *portableConn) timed() bool { return c.d.t.bound[c.s.listener].WriteTimeout > 0 }
+
 func (c *portableConn) writeSealed(todo writing) bool {
 	se, out := todo.session, todo.out
 	for !c.s.has(flagAbort) {
@@ -72,7 +75,11 @@ func (c *portableConn) writeSealed(todo writing) bool {
 		case !more:
 			return err == nil
 		}
-		n, err := c.nc.Write(se.sealing.rest())
+		rest := se.sealing.rest()
+		if c.timed() {
+			rest = rest[:min(len(rest), timedPiece)]
+		}
+		n, err := c.nc.Write(rest)
 		messages, bytes := se.wrote(out, n)
 		c.wrote(messages, bytes, n)
 		if out != nil {

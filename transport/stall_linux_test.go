@@ -2,12 +2,15 @@ package transport_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"flamingo/transport"
+	"flamingo/transport/transporttest"
 )
 
 // onUnixSocket makes the listener one whose kernel takes what is sent in pieces
@@ -48,4 +51,29 @@ func TestMessageThatIsTakenBackStallsNobody(t *testing.T) {
 	eventually(t, "no time to run for output that is no more", func() bool {
 		return transport.StuckSince(tr, c.ID()) == 0
 	})
+}
+
+func TestTLSClientThatTakesPartsOfARecordIsNotStuck(t *testing.T) {
+	authority := transporttest.NewAuthority(t)
+	tr, _ := serve(t, func(c *transport.Config) {
+		onUnixSocket(t, &c.Listeners[0])
+		c.Listeners[0].TLS = authority.Server("server.test")
+		c.Listeners[0].WriteBuffer = 4 << 10
+	})
+	nc := connect(t, tr)
+	if err := tls.Client(nc, authority.Client("server.test")).Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := tr.RecvOpen()
+	if err := tr.SendData(c.ID(), make([]byte, 64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	since := func() uint32 { return transport.StuckSince(tr, c.ID()) }
+	eventually(t, "output to wait", func() bool { return since() != 0 })
+	blocked := since()
+	eventually(t, "some time to pass", func() bool { return transport.Tick(tr) > blocked })
+	if _, err := io.ReadFull(nc, make([]byte, 8<<10)); err != nil { // half of a record
+		t.Fatal(err)
+	}
+	eventually(t, "the client to have taken something", func() bool { return since() > blocked })
 }

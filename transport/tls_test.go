@@ -515,3 +515,31 @@ func TestTLSTakesTheQuestionOfAClientThatEndsItsInputInTheHandshake(t *testing.T
 		expectEOF(r, in)
 	})
 }
+
+// A slowReader takes 40 kB a second.
+type slowReader struct{ net.Conn }
+
+func (r slowReader) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	time.Sleep(time.Duration(n) * time.Second / 40_000) //nolint:forbidigo // the fake time of a bubble
+	return n, err
+}
+
+func TestTLSClientThatReadsSlowlyIsNotStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBubble(t, func(c *transport.Config) { c.Listeners[0].WriteTimeout = time.Second })
+		c := tls.Client(slowReader{b.ln.dial()}, b.authority.Client("server.test"))
+		defer c.NetConn().Close()
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		conn, _ := b.RecvOpen()
+		msg := make([]byte, 200<<10)
+		if err := b.SendData(conn.ID(), msg); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.CopyN(io.Discard, c, int64(len(msg))); err != nil {
+			t.Errorf("the client read %d bytes, %v; want %d", n, err, len(msg))
+		}
+	})
+}

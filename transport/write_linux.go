@@ -6,10 +6,10 @@ import "golang.org/x/sys/unix"
 const iovecsPerWrite = 64
 
 // write hands output to the kernel until it is empty, the kernel takes no
-// more, or the budget is used up. It returns the bytes of messages taken, and
-// whether the connection is broken.
-func (l *loop) write(s *slot, out *output) (wrote int, broken bool) {
-	for written := 0; out.writing != nil && written < writeBudget; {
+// more, or the budget is used up. It returns the bytes of messages that are out,
+// all bytes that the kernel took, and whether the connection is broken.
+func (l *loop) write(s *slot, out *output) (wrote, taken int, broken bool) {
+	for out.writing != nil && taken < writeBudget {
 		n, err := 0, error(nil)
 		if out.written < len(out.writing.data) { // messages may be empty
 			n, err = l.writeOnce(s.fd, out)
@@ -18,19 +18,19 @@ func (l *loop) write(s *slot, out *output) (wrote int, broken bool) {
 			messages, bytes := out.wrote(n)
 			l.traffic.out(messages, n)
 			wrote += bytes
-			written += n
+			taken += n
 			continue
 		}
 		switch err {
 		case unix.EINTR:
 		case unix.EAGAIN:
 			s.flags.Or(flagBlocked)
-			return wrote, false
+			return wrote, taken, false
 		default:
-			return wrote, true
+			return wrote, taken, true
 		}
 	}
-	return wrote, false
+	return wrote, taken, false
 }
 
 func (l *loop) writeOnce(fd int32, out *output) (int, error) {
@@ -49,8 +49,8 @@ func (l *loop) writeOnce(fd int32, out *output) (int, error) {
 
 // writeSealed is write for a connection with TLS. Output may be nil; closing says
 // that nothing follows it.
-func (l *loop) writeSealed(s *slot, se *session, out *output, closing bool) (wrote int, broken bool) {
-	for written := 0; written < writeBudget; {
+func (l *loop) writeSealed(s *slot, se *session, out *output, closing bool) (wrote, taken int, broken bool) {
+	for taken < writeBudget {
 		more, err := se.load(out, closing)
 		if se.relieved {
 			se.relieved = false
@@ -60,9 +60,9 @@ func (l *loop) writeSealed(s *slot, se *session, out *output, closing bool) (wro
 		case !more && err == nil && out != nil && out.writing != nil: // messages may be empty
 			messages, _ := out.wrote(0)
 			l.traffic.out(messages, 0)
-			return wrote, false
+			return wrote, taken, false
 		case !more:
-			return wrote, err != nil
+			return wrote, taken, err != nil
 		}
 		n, err := writeQuick(s.fd, se.sealing.rest())
 		switch err {
@@ -70,14 +70,14 @@ func (l *loop) writeSealed(s *slot, se *session, out *output, closing bool) (wro
 			messages, bytes := se.wrote(out, n)
 			l.traffic.out(messages, bytes)
 			wrote += bytes
-			written += n
+			taken += n
 		case unix.EINTR:
 		case unix.EAGAIN:
 			s.flags.Or(flagBlocked)
-			return wrote, false
+			return wrote, taken, false
 		default:
-			return wrote, true
+			return wrote, taken, true
 		}
 	}
-	return wrote, false
+	return wrote, taken, false
 }
