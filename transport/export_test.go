@@ -343,5 +343,12 @@ func StuckSince(t *Transport, id idspace.ID) uint32 {
 	return t.meter(i).stuck
 }
 
+// HoldShedder makes others leave shedding to the caller, who is to do so with
+// shed. asked reports whether one wanted to.
+func HoldShedder(t *Transport) (asked func() bool, shed func()) {
+	t.shedder.mu.Lock()
+	return t.shedder.asked.Load, func() { t.shedder.mu.Unlock(); t.shedAsAsked() }
+}
+
 // Tick is the tick of this moment.
 func Tick(t *Transport) uint32 { return t.tick() }

@@ -16,8 +16,8 @@ import (
 // connection a writer, which owns the connection and alone ends it, and a
 // reader, which belongs to the writer. Each waits for its own client at most.
 //
-// None of its locks (the clock's, the gates') is taken while another lock is
-// held, and none is held during a call out of the driver.
+// None of its locks (the clock's, the gates') is taken while another lock is held
+// but shedder.mu, and none is held during a call out of the driver.
 type portable struct {
 	t         *Transport
 	acceptors []*portableAcceptor // immutable

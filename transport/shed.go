@@ -19,7 +19,8 @@ type shedder struct {
 	limit   int64        // units
 	pending atomic.Int64 // units
 
-	mu sync.Mutex // held by whoever sheds, who locks slots under it; only tried
+	mu    sync.Mutex  // held by whoever sheds, who locks slots under it; only tried
+	asked atomic.Bool // somebody wants to shed, or wanted to while another one did
 }
 
 // over reports whether there is too much output.
@@ -44,12 +45,25 @@ type debtor struct {
 
 // shed ends connections until the output of the others is within the bound: the
 // one with the most output first, and of two with as much the older one. While
-// another goroutine does so it does nothing.
+// another goroutine does so it leaves that to it.
 func (t *Transport) shed() {
-	if !t.shedder.over() || !t.shedder.mu.TryLock() {
-		return
+	if t.shedder.over() {
+		t.shedder.asked.Store(true)
+		t.shedAsAsked()
 	}
-	defer t.shedder.mu.Unlock()
+}
+
+// shedAsAsked sheds until nobody has asked for it since it began. For it may have
+// looked at a connection before that had the output for which another one asks.
+func (t *Transport) shedAsAsked() {
+	for o := &t.shedder; o.asked.Load() && o.mu.TryLock(); {
+		o.asked.Store(false)
+		t.shedOnce()
+		o.mu.Unlock()
+	}
+}
+
+func (t *Transport) shedOnce() {
 	debtors, total := t.debtors()
 	slices.SortFunc(debtors, func(a, b debtor) int {
 		return cmp.Or(cmp.Compare(b.units, a.units), cmp.Compare(a.id, b.id))
