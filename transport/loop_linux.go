@@ -197,13 +197,13 @@ func (l *loop) event(key uint64, events uint32) {
 		return
 	}
 	s, i := l.t.table.find(idspace.ID(key))
-	if s == nil || !s.has(holdSocket) {
+	if s == nil || !serves(s, key) {
 		return // of a connection that ended earlier in this turn
 	}
 	if events&unix.EPOLLOUT != 0 && s.has(flagBlocked) {
 		s.flags.And(^flagBlocked)
 		l.tend(s, i)
-		if s.id.Load() != key {
+		if !serves(s, key) {
 			return // it has ended, and its slot may be another loop's by now
 		}
 	}
@@ -215,6 +215,11 @@ func (l *loop) event(key uint64, events uint32) {
 		l.read(s, i, events&behind != 0)
 	}
 }
+
+// serves reports whether the loop, which is that of connection key, has its
+// socket still, in slot s. In this order: once it has not, the slot may become
+// another loop's between the two looks.
+func serves(s *slot, key uint64) bool { return s.has(holdSocket) && s.id.Load() == key }
 
 // readOn reads from the connections that had unread input when their last turn
 // ended, and once there is room from those that waited for it.
@@ -471,7 +476,7 @@ func (l *loop) tend(s *slot, i uint32) {
 		l.watch(s, i)
 	}
 	l.obey(s, i, v)
-	if s.has(flagUnread) && s.has(holdSocket) {
+	if v != verdictFinish && s.has(flagUnread) && s.has(holdSocket) { // else the slot may be another loop's by now
 		l.later(s, i, false)
 	}
 }
