@@ -3,6 +3,7 @@ package transport
 import (
 	"sort"
 	"sync"
+	"sync/atomic"
 )
 
 // Sizes of the chunks that collect output. The first of a connection is small,
@@ -22,9 +23,10 @@ const shareAbove = 512
 // ends, something of the protocol's own, which counts against no bound.
 type chunk struct {
 	data   []byte
-	ends   []uint32 // where each message in data ends
-	sealed bool     // nothing is appended: shared payload, or somebody waits for it
-	ticket *ticket  // somebody waits for the outcome, or nil
+	ends   []uint32      // where each message in data ends
+	sealed bool          // nothing is appended: shared payload, or somebody waits for it
+	ticket *ticket       // somebody waits for the outcome, or nil
+	unsent *atomic.Int32 // counts chunks like this one that are not out, or nil
 	next   *chunk
 }
 
@@ -161,6 +163,9 @@ func (o *output) wrote(n int) (messages, bytes int) {
 		o.writing, o.written = c.next, 0
 		messages += len(c.ends)
 		o.settle(c.ticket)
+		if c.unsent != nil {
+			c.unsent.Add(-1)
+		}
 		c.recycle()
 	}
 	return messages, bytes

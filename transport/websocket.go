@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 	"unique"
 
@@ -193,7 +194,7 @@ type webSocket struct {
 	end     *ending            // guarded by the slot's mu: how to end, if somebody has said
 	heard   uint32             // guarded by the slot's mu: tick of the last byte
 	pinged  uint32             // guarded by the slot's mu: tick of the ping that nothing came after, or 0
-	pongs   uint8              // guarded by the slot's mu: answers since the output was empty
+	pongs   atomic.Int32       // answers that are not out; added to by the reader, taken from by who writes
 	bye     bool               // guarded by the slot's mu: the close frame is among the output
 }
 
@@ -244,8 +245,8 @@ func (w *webSocket) info() *WebSocketInfo {
 	return &info
 }
 
-// maxPongs is how many pings are answered while output waits. A client that
-// sends more of them than it takes answers gets none for the rest.
+// maxPongs is how many answers to pings wait to be written. A client that sends
+// more pings than it takes answers gets none for the rest.
 const maxPongs = 8
 
 // upgrade takes the opening handshake. It returns what followed it.
@@ -368,16 +369,13 @@ func (t *Transport) pong(s *slot, i uint32, w *wire, payload []byte) {
 		s.mu.Unlock()
 		return
 	}
-	if t.table.buffers(i).out == nil {
-		w.web.pongs = 0
-	}
-	if w.web.pongs == maxPongs {
+	if w.web.pongs.Load() == maxPongs {
 		s.mu.Unlock()
 		t.totals.pongsDropped.Add(1)
 		return
 	}
-	w.web.pongs++
-	t.sayLocked(s, i, frame)
+	w.web.pongs.Add(1)
+	t.table.buffers(i).pushLocked(&chunk{data: frame, sealed: true, unsent: &w.web.pongs})
 	s.mu.Unlock()
 	t.attendSoon(s, i)
 }

@@ -28,6 +28,7 @@ var webSocketTests = []test{
 	{"a shutdown tells clients that the server goes away", webSocketShutdown},
 	{"a code that a program must not send is refused", webSocketBadCode},
 	{"pings of a client that does not read cost bounded memory", webSocketPingFlood},
+	{"pings of a client that reads are answered, though output always waits", webSocketPingsInTraffic},
 	{"one message to clients of all kinds of listeners", webSocketMany},
 	{"a client that is gone without a close frame is gone", webSocketVanishes},
 	{"a silent client is pinged, and stays if it answers", webSocketPinged},
@@ -427,6 +428,48 @@ func webSocketPingFlood(t *testing.T, s suite) {
 		if first != fin|opPong {
 			t.Fatalf("frame %#x of %q among the answers", first, payload)
 		}
+	}
+}
+
+func webSocketPingsInTraffic(t *testing.T, s suite) {
+	const pings = 20
+	r := s.webSockets(t, "", narrow, func(c *transport.Config) { c.OutputBytes = 16 << 20 })
+	c, id := r.upgrade()
+	c.deafen()
+	big := strings.Repeat("x", 1<<20-100) // more than the kernel holds
+	send := func() {
+		if err := r.SendData(id, []byte(big)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send()
+	pongs := 0
+	until := func(what string) {
+		for {
+			switch first, payload := c.frame(); {
+			case first == fin|opPong:
+				pongs++
+			case payload == what:
+				return
+			default:
+				t.Fatalf("frame %#x of %.80q", first, payload)
+			}
+		}
+	}
+	for range pings {
+		send() // waits until the next but one is read
+		c.send(frame(fin|opPing, ""))
+		until(big)
+	}
+	c.send(frame(fin|opText, "that was all"))
+	r.expectKind(id, transport.KindText, "that was all")
+	if err := r.SendData(id, []byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	until(big)
+	until("end")
+	if n := r.Stats().PongsDropped; pongs != pings || n != 0 {
+		t.Errorf("%d of %d pings were answered, %d not", pongs, pings, n)
 	}
 }
 
