@@ -87,7 +87,7 @@ func (t *Transport) deadlineLocked(s *slot, i, now uint32) (d deadline) {
 	if l.IdleTimeout > 0 {
 		d.sooner(s.lastActive.Load()+ticks(l.IdleTimeout)+1, aimActivity)
 	}
-	if w != nil && w.web != nil {
+	if w != nil && w.web != nil && f&flagEOF == 0 { // else there can be no sign of life
 		w.web.deadline(&d, t.bound[s.listener].WebSocket, now)
 	}
 	if w == nil || w.meter == nil {

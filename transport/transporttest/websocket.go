@@ -29,6 +29,7 @@ var webSocketTests = []test{
 	{"a code that a program must not send is refused", webSocketBadCode},
 	{"pings of a client that does not read cost bounded memory", webSocketPingFlood},
 	{"pings of a client that reads are answered, though output always waits", webSocketPingsInTraffic},
+	{"a client that has ended its input is not pinged", webSocketNoPingAfterEnd},
 	{"one message to clients of all kinds of listeners", webSocketMany},
 	{"a client that is gone without a close frame is gone", webSocketVanishes},
 	{"a silent client is pinged, and stays if it answers", webSocketPinged},
@@ -471,6 +472,24 @@ func webSocketPingsInTraffic(t *testing.T, s suite) {
 	if n := r.Stats().PongsDropped; pongs != pings || n != 0 {
 		t.Errorf("%d of %d pings were answered, %d not", pongs, pings, n)
 	}
+}
+
+func webSocketNoPingAfterEnd(t *testing.T, s suite) {
+	r := s.webSockets(t, "?ping=200ms&pong-timeout=200ms")
+	c, id := r.upgrade()
+	c.send(frame(fin|opText, "question"))
+	c.closeWrite()
+	var held [1]transport.Message
+	r.await("the question", func() bool { return r.TryRecvMany(held[:]) == 1 })
+	_, silentID := r.upgrade()
+	r.expectClosed(silentID, transport.ReasonTimeout) // so the time has passed
+	if err := r.SendData(id, []byte("answer")); err != nil {
+		t.Error(err)
+	}
+	r.Done(held[:])
+	c.expectFrame(fin|opText, "answer")
+	c.expectClose(1000, "")
+	r.expectClosed(id, transport.ReasonClient)
 }
 
 func webSocketMany(t *testing.T, s suite) {
