@@ -33,9 +33,6 @@ func (t *Transport) occupy(i uint32, listener, driver int, fd int32) error {
 	s.flags.Or(holdSocket)
 	t.plugLocked(s, i)
 	opening := s.has(flagOpening)
-	if !opening {
-		t.openLocked(s)
-	}
 	for {
 		id, err := t.cfg.IDs.Next()
 		if err != nil {

@@ -68,10 +68,12 @@ func (l *Listener) wired() bool {
 	return l.Proxy != ProxyOff || l.TLS != nil || l.WebSocket != nil || l.metered()
 }
 
-// plugLocked gives a fresh connection its wire, if its listener has layers. The
-// caller holds the slot's mu and has set the socket.
+// plugLocked gives a fresh connection its wire, if its listener has layers; a
+// connection that none of these keeps waiting is open. The caller holds the slot's
+// mu, has set the socket, and calls announce for one that is open.
 func (t *Transport) plugLocked(s *slot, i uint32) {
 	if !t.bound[s.listener].wired() {
+		t.openLocked(s)
 		return
 	}
 	w := &wire{opening: &opening{}}
