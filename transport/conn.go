@@ -77,8 +77,9 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 // client was gone before the connection was taken.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// WebSocket returns the request with which the client opened its WebSocket, nil
-// if it is none: path, query, and through Values any header, such as Cookie.
+// WebSocket returns the request with which the client opened its WebSocket: path,
+// query, and through Values any header, such as Cookie. It is nil for another
+// connection, and if the client was gone before the connection was taken.
 func (c *Conn) WebSocket() *websocket.Request { return c.request }
 
 // TLS returns what the handshake has settled, the client's certificate too. It is
