@@ -334,6 +334,12 @@ func ReceiveDuringEnd(t *Transport, id idspace.ID, data []byte) (messages int) {
 	return messages
 }
 
+// HasEnded reports whether the client of a connection has ended its input.
+func HasEnded(t *Transport, id idspace.ID) bool {
+	s, _ := t.table.find(id)
+	return s.has(flagEOF)
+}
+
 // StuckSince is the tick since which output of a connection with a WriteTimeout
 // waits and nothing of it was taken, or 0.
 func StuckSince(t *Transport, id idspace.ID) uint32 {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"flamingo/idspace"
 	"flamingo/transport"
+	"flamingo/transport/transporttest"
 )
 
 const (
@@ -76,6 +79,59 @@ func TestWebSocketSaysNothingBehindItsClose(t *testing.T) {
 		transport.ReceiveDuringEnd(tr, id, []byte(pingFrame))
 		if got, err := io.ReadAll(nc); string(got) != "\x88\x02\x03\xe9" {
 			t.Errorf("the client read %q, %v; want the close frame alone", got, err)
+		}
+	})
+}
+
+// The answer is accepted while a write is under way. What follows it is for the
+// driver to find out.
+func TestWebSocketThatIsAnsweredDuringAWriteCloses(t *testing.T) {
+	eachTLS(t, func(c *transport.Config, _ *transporttest.Authority) {
+		c.HalfClose, c.CloseTimeout, c.OutputBytes = time.Hour, time.Hour, 64<<20
+		clear := c.Listeners[0]
+		clear.TLS = nil
+		c.Listeners = append(c.Listeners, clear)
+		for i := range c.Listeners {
+			c.Listeners[i].WebSocket = &transport.WebSocket{}
+		}
+	}, func(r *tlsRig) {
+		encrypted := r.dial(r.client(), nil)
+		plain, err := net.Dial("tcp", r.Addrs()[1].String())
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer plain.Close()
+		if err := plain.SetDeadline(time.Now().Add(patience)); err != nil {
+			r.Fatal(err)
+		}
+		for _, nc := range []net.Conn{plain, encrypted} {
+			if _, err := io.WriteString(nc, upgradeRequest); err != nil {
+				r.Fatal(err)
+			}
+			id := r.opened().ID()
+			for range 32 { // more than the kernel holds
+				if err := r.SendData(id, make([]byte, 1<<20)); err != nil {
+					r.Fatal(err)
+				}
+			}
+			if _, err := io.WriteString(nc, textFrame); err != nil {
+				r.Fatal(err)
+			}
+			if err := nc.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				r.Fatal(err)
+			}
+			r.RecvData()
+			eventually(r, "the end of the input", func() bool { return transport.HasEnded(r.Transport, id) })
+			if err := r.SendData(id, []byte("answer")); err != nil {
+				r.Fatal(err)
+			}
+			got, err := io.ReadAll(nc)
+			if want := "\x81\x06answer\x88\x02\x03\xe8"; err != nil || !strings.HasSuffix(string(got), want) {
+				r.Errorf("the client read %d bytes, at last %q, %v; want at last %q", len(got), got[max(len(got)-20, 0):], err, want)
+			}
+			if end, why := r.ended(); end != id || why != transport.ReasonClient {
+				r.Errorf("%v ended for %v; want %v for client", end, why, id)
+			}
 		}
 	})
 }
