@@ -24,7 +24,8 @@ type Gossip struct {
 	counts   counters
 	seeker   atomic.Pointer[seeker] // set by Run
 
-	ended chan struct{} // closed when Run returns
+	wanted chan netip.AddrPort // see Exchange; sent to by callers, never closed
+	ended  chan struct{}       // closed when Run returns
 
 	// turn holds a token while memberlist is started, stopped or made to
 	// announce; never closed.
@@ -51,6 +52,7 @@ func New(cfg Config) (*Gossip, error) {
 		table:    newTable(cfg.Boot, cfg.MaxMembers),
 		refusals: newRefusals(),
 		lost:     newLost(),
+		wanted:   make(chan netip.AddrPort, maxWanted),
 		ended:    make(chan struct{}),
 		turn:     make(chan struct{}, 1),
 		meta:     cfg.Meta,

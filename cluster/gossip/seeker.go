@@ -23,6 +23,10 @@ const (
 	tryWorkers = 4
 
 	resolveTimeout = 5 * time.Second
+
+	// maxWanted bounds the exchanges asked for and not begun. One more is not
+	// made: news comes in other ways, too.
+	maxWanted = 8
 )
 
 // Seed is how a configured seed fared when it was last looked up.
@@ -88,6 +92,8 @@ func (k *seeker) run(ctx context.Context) {
 			case <-time.After(wait):
 			case <-ctx.Done():
 			}
+		case addr := <-k.g.wanted:
+			k.try(addr)
 		case <-ctx.Done():
 		}
 		pause.Stop()
@@ -205,6 +211,17 @@ func (t *transport) end(addr netip.AddrPort, a *attempt) (idspace.BootID, error)
 	defer t.mu.Unlock()
 	delete(t.attempts, addr.String())
 	return a.peer, a.err
+}
+
+// Exchange has this node soon exchange what both know with the one at addr. It
+// is for who finds that another node knows of members that it does not see: news
+// spreads by packets, which may be lost, and the next exchange in turn is with
+// a member at random. It does not wait.
+func (g *Gossip) Exchange(addr netip.AddrPort) {
+	select {
+	case g.wanted <- addr:
+	default:
+	}
 }
 
 // Seeds returns how the seeds fared, in the order of Config.Seeds. It is empty

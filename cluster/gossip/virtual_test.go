@@ -87,6 +87,22 @@ func TestLostMembersAreFoundWithoutSeeds(t *testing.T) {
 	})
 }
 
+func TestExchangeTellsBothWhatTheOtherKnows(t *testing.T) {
+	virtual(t, func(t *testing.T, network *porttest.Network) {
+		nodes := []*node{
+			on(t, network, 1, clusterA), on(t, network, 2, clusterA, 1),
+			on(t, network, 3, clusterA), on(t, network, 4, clusterA, 3),
+		}
+		awaitEach(t, nodes[:2])
+		awaitEach(t, nodes[2:])
+		network.Mute(hosts(1, 4), hosts(1, 4))
+		nodes[0].Exchange(hostAddr(3))
+		for _, n := range []*node{nodes[0], nodes[2]} {
+			await(t, n, "the members of both groups", func(ms []gossip.Member) bool { return sees(ms, nodes) })
+		}
+	})
+}
+
 func TestDeadMemberIsGoneAndDrainedOneForgotten(t *testing.T) {
 	virtual(t, func(t *testing.T, network *porttest.Network) {
 		nodes := []*node{on(t, network, 1, clusterA), on(t, network, 2, clusterA, 1), on(t, network, 3, clusterA, 1)}

@@ -34,6 +34,7 @@ type Network struct {
 	listeners map[netip.AddrPort]*listener
 	sockets   map[netip.AddrPort]*socket
 	cut       map[[2]netip.Addr]bool
+	mute      map[[2]netip.Addr]bool
 	streams   map[*stream]struct{}
 	next      uint16
 }
@@ -44,6 +45,7 @@ func New() *Network {
 		listeners: make(map[netip.AddrPort]*listener),
 		sockets:   make(map[netip.AddrPort]*socket),
 		cut:       make(map[[2]netip.Addr]bool),
+		mute:      make(map[[2]netip.Addr]bool),
 		streams:   make(map[*stream]struct{}),
 		next:      firstPort,
 	}
@@ -103,11 +105,24 @@ func (n *Network) Partition(a, b []netip.Addr) {
 	}
 }
 
-// Heal undoes every Cut.
+// Mute has packets between each host of a and each of b vanish; their streams
+// go on.
+func (n *Network) Mute(a, b []netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, x := range a {
+		for _, y := range b {
+			n.mute[pair(x, y)] = true
+		}
+	}
+}
+
+// Heal undoes every Cut and Mute.
 func (n *Network) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.cut)
+	clear(n.mute)
 }
 
 func pair(a, b netip.Addr) [2]netip.Addr {

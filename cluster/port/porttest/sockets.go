@@ -129,7 +129,7 @@ func (s *socket) WriteTo(b []byte, addr net.Addr) (int, error) {
 	to := addr.(*net.UDPAddr).AddrPort()
 	s.net.mu.Lock()
 	peer := s.net.sockets[to]
-	if s.net.cut[pair(s.addr.Addr(), to.Addr())] {
+	if way := pair(s.addr.Addr(), to.Addr()); s.net.cut[way] || s.net.mute[way] {
 		peer = nil
 	}
 	s.net.mu.Unlock()
