@@ -85,6 +85,10 @@ var (
 	// abandoned for it.
 	ErrYielded = errors.New("yielded to a competing proposal")
 
+	// ErrOutdated: the servers to propose have changed, and the proposal of
+	// those before was abandoned. Usually more nodes have been found meanwhile.
+	ErrOutdated = errors.New("other servers are to found the cluster")
+
 	// ErrBadProposal: fields are missing, or the servers are not sorted.
 	// Usually a programming error or a damaged message.
 	ErrBadProposal = errors.New("bad proposal")

@@ -93,14 +93,15 @@ type promises struct {
 	written bool // only if own
 }
 
-// promise answers a request to promise p.
-func (s *promises) promise(self idspace.ServerID, p Proposal) Answer {
+// promise answers a request to promise p; a new promise is made only if this
+// server is willing. Those made before stand.
+func (s *promises) promise(self idspace.ServerID, p Proposal, willing bool) Answer {
 	if s.own && !s.written && p.Less(s.held) {
 		*s = promises{} // a lower proposal competes with ours: yield
 	}
 	// Our own proposal that we do not hold was abandoned, and a listing
 	// without us asks for no promise of ours but for the answer.
-	if s.held.IsZero() && p.Proposer != self && slices.Contains(p.Servers, self) {
+	if willing && s.held.IsZero() && p.Proposer != self && slices.Contains(p.Servers, self) {
 		s.held = p.clone()
 	}
 	return Answer{Granted: s.held.Equal(p), Holding: s.held.clone()}

@@ -89,7 +89,12 @@ func (s *Store) changePromises(fn func(*promises) error) (idspace.ClusterID, err
 // Promise answers a proposer, for the mesh to carry. What it grants is durable
 // on return and holds until ReleasePromise or ForgetPromise. The error matches
 // ErrBadProposal, or ErrStoreFailed.
-func (s *Store) Promise(p Proposal) (Answer, error) {
+func (s *Store) Promise(p Proposal) (Answer, error) { return s.answer(p, true) }
+
+// Answer answers a proposer as Promise does, but makes no new promise.
+func (s *Store) Answer(p Proposal) (Answer, error) { return s.answer(p, false) }
+
+func (s *Store) answer(p Proposal, willing bool) (Answer, error) {
 	if err := p.check(); err != nil {
 		return Answer{}, fmt.Errorf("consensus: promise: %w", err)
 	}
@@ -100,7 +105,7 @@ func (s *Store) Promise(p Proposal) (Answer, error) {
 	}
 	var ans Answer
 	cluster, err := s.changePromises(func(st *promises) error {
-		ans = st.promise(s.self.Server, p)
+		ans = st.promise(s.self.Server, p, willing)
 		return nil
 	})
 	if err != nil {

@@ -67,6 +67,71 @@ func TestBlankServerMakesOneDurablePromise(t *testing.T) {
 	}
 }
 
+func TestServerThatDoesNotAgreeMakesNoPromiseAndKeepsThoseMade(t *testing.T) {
+	st := openStore(t, "")
+	self, other, third := st.Identity().Server, newServerID(t), newServerID(t)
+	p, q := proposal(other, self), proposal(third, self)
+	if ans, err := st.Answer(p); ans.Granted || !ans.Holding.IsZero() || err != nil {
+		t.Errorf("Answer of a free server: %+v, %v", ans, err)
+	}
+	if ans, err := st.Promise(p); !ans.Granted || err != nil {
+		t.Fatalf("Promise: %+v, %v", ans, err)
+	}
+	if ans, err := st.Answer(p); !ans.Granted || err != nil {
+		t.Errorf("Answer to what was promised before: %+v, %v", ans, err)
+	}
+	if ans, err := st.Answer(q); ans.Granted || !ans.Holding.Equal(p) || err != nil {
+		t.Errorf("Answer to another proposal: %+v, %v", ans, err)
+	}
+}
+
+// peersFunc answers for every other server, and notes the releases.
+type peersFunc struct {
+	ask      func(consensus.Proposal) consensus.Answer
+	released []consensus.Proposal
+}
+
+func (p *peersFunc) AskPromise(_ context.Context, _ idspace.ServerID, q consensus.Proposal) (consensus.Answer, error) {
+	return p.ask(q), nil
+}
+
+func (p *peersFunc) Release(_ context.Context, _ idspace.ServerID, q consensus.Proposal) error {
+	p.released = append(p.released, q)
+	return nil
+}
+
+// Another server comes into view while a promise is asked for.
+func TestProposerThatSeesOtherServersGivesItsProposalUp(t *testing.T) {
+	st := openStore(t, "")
+	list := []idspace.ServerID{st.Identity().Server, newServerID(t)}
+	p := &peersFunc{ask: func(q consensus.Proposal) consensus.Answer {
+		list = []idspace.ServerID{list[0], newServerID(t)}
+		return consensus.Answer{Granted: true, Holding: q}
+	}}
+	proposer, err := consensus.NewProposer(consensus.ProposerConfig{
+		Store: st, Peers: p, Random: rand.Reader, Choose: func() []idspace.ServerID { return list },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if founded, err := proposer.Round(t.Context()); founded || err != nil {
+		t.Fatalf("a round in which another server came into view: founded %t, %v", founded, err)
+	}
+	held, err := st.Held()
+	if err != nil || held.IsZero() {
+		t.Fatalf("it holds %+v, %v; want its proposal until the next round", held, err)
+	}
+	if err := proposer.Run(t.Context()); !errors.Is(err, consensus.ErrOutdated) {
+		t.Errorf("Run with other servers in view: %v, want %v", err, consensus.ErrOutdated)
+	}
+	if len(p.released) != 1 || !p.released[0].Equal(held) {
+		t.Errorf("promises given back: %+v, want one to %+v", p.released, held)
+	}
+	if held, err := st.Held(); err != nil || !held.IsZero() {
+		t.Errorf("it still holds %+v, %v", held, err)
+	}
+}
+
 func TestPromiseThatIsKnownIsNotWrittenAgain(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	defer st.Close()
@@ -220,7 +285,11 @@ func (p foundingPeers) AskPromise(ctx context.Context, to idspace.ServerID, q co
 		return consensus.Answer{}, errLost
 	}
 	deliver := func() { _, _ = f.stores[at].Promise(q) }
-	ans, err := f.stores[at].Promise(q)
+	answer := f.stores[at].Promise
+	if f.chance("unwilling", 6) {
+		answer = f.stores[at].Answer
+	}
+	ans, err := answer(q)
 	if f.chance("doubled", 4) {
 		f.late = append(f.late, deliver)
 	}

@@ -15,8 +15,9 @@ import (
 
 // Peers carries the promise round. It asks other servers, never this one.
 type Peers interface {
-	// AskPromise has the peer answer with its Store.Promise. After an error
-	// the promise may have been made or not.
+	// AskPromise has the peer answer with its Store.Promise, or with
+	// Store.Answer if it would not choose the servers of p itself. After an
+	// error the promise may have been made or not.
 	AskPromise(ctx context.Context, to idspace.ServerID, p Proposal) (Answer, error)
 
 	// Release has the peer call its Store.ReleasePromise.
@@ -35,7 +36,8 @@ type ProposerConfig struct {
 
 	// Choose returns the voters of a new proposal, which are blank and
 	// reachable and include this server; none while there are too few, or
-	// while any member has a cluster id. Order does not matter. Required.
+	// while any member has a cluster id. Order does not matter. It is called
+	// in every round, and a proposal of other servers is abandoned. Required.
 	Choose func() []idspace.ServerID
 
 	// Random makes cluster ids; crypto/rand.Reader. Required.
@@ -90,7 +92,8 @@ func NewProposer(cfg ProposerConfig) (*Proposer, error) {
 
 // Run proposes until this server belongs to a cluster, and then returns nil;
 // or until a peer says that there is one, with an error that matches
-// ErrClusterKnown; until the store fails or ctx is done. Only one Run at a
+// ErrClusterKnown; or until the servers to propose change, with one that
+// matches ErrOutdated; until the store fails or ctx is done. Only one Run at a
 // time.
 func (p *Proposer) Run(ctx context.Context) error {
 	for {
@@ -100,7 +103,8 @@ func (p *Proposer) Run(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("consensus: propose: %w", ctx.Err())
-		case errors.Is(err, ErrClusterKnown), errors.Is(err, ErrStoreFailed), errors.Is(err, ErrBadRecord):
+		case errors.Is(err, ErrClusterKnown), errors.Is(err, ErrOutdated),
+			errors.Is(err, ErrStoreFailed), errors.Is(err, ErrBadRecord):
 			return fmt.Errorf("consensus: propose: %w", err)
 		case err != nil:
 			p.log.Debug("proposal waits", "error", err)
@@ -140,7 +144,8 @@ func (p *Proposer) round(ctx context.Context) (founded bool, err error) {
 			promised++
 		}
 	}
-	if promised == len(ours.Servers) {
+	// Asking took a while, in which others may have come into view.
+	if promised == len(ours.Servers) && slices.Equal(p.choose(), ours.Servers) {
 		if err := p.cfg.Store.write(ours); err != nil {
 			return false, err
 		}
@@ -161,12 +166,14 @@ func (p *Proposer) proposal(ctx context.Context) (ours Proposal, ok bool, err er
 	case err != nil:
 		return Proposal{}, false, err
 	case st.own:
+		if now := p.choose(); len(now) > 0 && !slices.Equal(now, st.held.Servers) {
+			return Proposal{}, false, errors.Join(ErrOutdated, p.abandon(ctx, st.held))
+		}
 		return st.held, true, nil
 	case !st.held.IsZero():
 		return Proposal{}, false, p.recheck(ctx, st.held)
 	}
-	servers := slices.Clone(p.cfg.Choose())
-	sortServers(servers)
+	servers := p.choose()
 	if !slices.Contains(servers, p.self) {
 		return Proposal{}, false, nil
 	}
@@ -183,6 +190,13 @@ func (p *Proposer) proposal(ctx context.Context) (ours Proposal, ok bool, err er
 		return Proposal{}, false, err
 	}
 	return ours, true, nil
+}
+
+// choose returns the servers to propose now, ascending; none for now is empty.
+func (p *Proposer) choose() []idspace.ServerID {
+	servers := slices.Clone(p.cfg.Choose())
+	sortServers(servers)
+	return servers
 }
 
 // recheck gives the promise we hold back if its proposer does not stand by it.
