@@ -48,6 +48,10 @@ type Cluster struct {
 	// trustCopies leaves out the question whether the earlier life of a
 	// directory is up. Tests set it, to see what the question is good for.
 	trustCopies atomic.Bool
+
+	// credulous promises whatever is proposed. Tests set it, to see what it is
+	// good for to agree.
+	credulous atomic.Bool
 }
 
 // New returns a Cluster. It opens the data directory, and nothing else; Close

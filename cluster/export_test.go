@@ -37,6 +37,10 @@ func (c *Cluster) ClockOffset() (time.Duration, bool) { return c.clockOffset() }
 // whose original is up.
 func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }
 
+// TrustProposers has this node promise whatever is proposed, even if it knows
+// of more nodes than the proposer.
+func (c *Cluster) TrustProposers() { c.credulous.Store(true) }
+
 // BreakStore makes every later write of consensus fail.
 func (c *Cluster) BreakStore() { c.seat().store.Close() }
 

@@ -115,9 +115,24 @@ func (c *Cluster) awaitCluster(ctx context.Context, s *seat, found func()) error
 	return nil
 }
 
-// founders are the first servers, by their ids, that could found a cluster:
-// none once any member belongs to one.
+// founders are the servers that this node would propose, itself among them.
 func (c *Cluster) founders() []idspace.ServerID {
+	list := c.lowest(c.cfg.Expect)
+	if !slices.Contains(list, c.seat().store.Identity().Server) {
+		return nil
+	}
+	return list
+}
+
+// agrees reports whether p lists the servers that this node would. A proposer
+// that knows of too few nodes is refused by those who know of more.
+func (c *Cluster) agrees(p consensus.Proposal) bool {
+	return c.credulous.Load() || slices.Equal(p.Servers, c.lowest(len(p.Servers)))
+}
+
+// lowest are the n lowest servers that could found a cluster: none while fewer
+// are seen, or once any member belongs to one.
+func (c *Cluster) lowest(n int) []idspace.ServerID {
 	list := []idspace.ServerID{c.seat().store.Identity().Server}
 	for _, m := range c.dir.others(c.boot) {
 		if !m.Meta.Cluster.IsZero() {
@@ -128,14 +143,20 @@ func (c *Cluster) founders() []idspace.ServerID {
 		}
 	}
 	slices.SortFunc(list, func(a, b idspace.ServerID) int { return slices.Compare(a[:], b[:]) })
-	if len(list) < c.cfg.Expect {
+	if len(list) < n {
 		return nil
 	}
-	list = list[:c.cfg.Expect]
-	if !slices.Contains(list, c.seat().store.Identity().Server) {
-		return nil
+	return list[:n]
+}
+
+// compare has this node and a server that does not agree with it learn what the
+// other one knows.
+func (c *Cluster) compare(with idspace.ServerID) {
+	if boot, ok := c.dir.bootOf(with); ok {
+		if m, ok := c.dir.member(boot); ok {
+			c.gossip.Exchange(m.Addr)
+		}
 	}
-	return list
 }
 
 // peers carries the promise round over the mesh.
@@ -146,7 +167,11 @@ func (p peers) AskPromise(ctx context.Context, to idspace.ServerID, proposal con
 	if err != nil {
 		return consensus.Answer{}, err
 	}
-	return decodeAnswer(b)
+	a, err := decodeAnswer(b)
+	if refused := !a.Granted && a.Holding.IsZero() && a.Cluster.IsZero(); err == nil && refused {
+		p.c.compare(to)
+	}
+	return a, err
 }
 
 func (p peers) Release(ctx context.Context, to idspace.ServerID, proposal consensus.Proposal) error {

@@ -3,11 +3,13 @@ package cluster_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"flamingo/cluster"
+	"flamingo/idspace"
 )
 
 func TestNodesStartedInAnyOrderFoundOneCluster(t *testing.T) {
@@ -51,9 +53,73 @@ func TestNodesThatMeetAtOnceFoundOneCluster(t *testing.T) {
 		}
 		<-time.After(300 * time.Millisecond)
 		lives = append(lives, w.start(plans[6]))
-		w.awaitNumbers(lives...)
+		w.awaitMembership(lives...)
 		requireOneCluster(t, members(lives)...)
 	})
+}
+
+// Of each of two groups only one node knows of the other group, and cannot tell
+// its own by packets until the network heals. What each group proposes, that node
+// is asked to promise.
+func meetInSilence(w *world, trusting bool) []*life {
+	plans := w.plans(6, 3)
+	for i, p := range plans {
+		p.join = []int{1, 2, 3}
+		if i >= 3 {
+			p.join = []int{4, 5, 6}
+		}
+		plans[i] = p.with(func(p *plan) { p.shy, p.trusting = true, trusting })
+	}
+	plans[2].join = append(plans[2].join, 6) // which is not up yet: it tries again before anybody has settled
+	informed := []netip.Addr{hostAddr(3).Addr(), hostAddr(6).Addr()}
+	w.Mute(informed, hosts(1, 2))
+	w.Mute(informed, hosts(4, 5))
+	var lives []*life
+	for i, p := range plans {
+		if i == 3 {
+			<-time.After(100 * time.Millisecond)
+		}
+		lives = append(lives, w.start(p))
+	}
+	return lives
+}
+
+func TestNodeThatKnowsOfMoreKeepsAClusterFromBeingFounded(t *testing.T) {
+	for i := range 10 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				lives := meetInSilence(w, false)
+				<-time.After(3 * time.Second)
+				w.Heal()
+				w.awaitMembership(lives...)
+				requireOneCluster(t, members(lives)...)
+			})
+		})
+	}
+}
+
+// The negative control: if nodes promise whatever is proposed, two clusters are
+// founded, unless the groups have exchanged their states just then.
+func TestNodesThatTrustEveryProposerFoundTwoClusters(t *testing.T) {
+	clusters := make(map[idspace.ClusterID]bool)
+	for i := 0; i < 10 && len(clusters) < 2; i++ {
+		clear(clusters)
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				lives := meetInSilence(w, true)
+				<-time.After(3 * time.Second)
+				for _, n := range lives {
+					n.fails = true // they refuse each other
+					if c := n.State().Cluster; !c.IsZero() {
+						clusters[c] = true
+					}
+				}
+			})
+		})
+	}
+	if len(clusters) < 2 {
+		t.Error("two clusters were never founded")
+	}
 }
 
 func TestBlankNodeLeavesAClusterAloneThatIsLeaving(t *testing.T) {

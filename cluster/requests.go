@@ -58,7 +58,11 @@ func (r requests) promise(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.c.seat().store.Promise(p)
+	answer := r.c.seat().store.Answer
+	if r.c.agrees(p) {
+		answer = r.c.seat().store.Promise
+	}
+	a, err := answer(p)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,12 @@ type world struct {
 func inWorld(t *testing.T, f func(*testing.T, *world)) {
 	t.Helper()
 	t.Parallel()
+	inBubble(t, f)
+}
+
+// inBubble is inWorld beside no other test.
+func inBubble(t *testing.T, f func(*testing.T, *world)) {
+	t.Helper()
 	home := newHome(t) // cleaned up outside of the bubble
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{Network: porttest.New(), t: t, origin: time.Now(), home: home}
@@ -117,6 +123,12 @@ type plan struct {
 
 	// calm has leaders and members speak seldom, so that minutes cost little.
 	calm bool
+
+	// trusting has it promise whatever is proposed.
+	trusting bool
+
+	// shy has it exchange full state with those that it joins only, for a while.
+	shy bool
 }
 
 var hostAddr, hosts = porttest.HostAddr, porttest.Hosts
@@ -179,6 +191,10 @@ func (w *world) config(p plan) cluster.Config {
 		cfg.Election, cfg.Timing = 10*time.Second, gossip.LAN()
 		cfg.Timing.Gossip, cfg.Timing.Probe = time.Second, 5*time.Second
 	}
+	if p.shy {
+		cfg.Timing = gossip.LAN()
+		cfg.Timing.Exchange = 20 * time.Second
+	}
 	for _, host := range p.join {
 		cfg.Join = append(cfg.Join, hostAddr(host).String())
 	}
@@ -200,6 +216,9 @@ func (w *world) start(p plan) *life {
 		w.t.Fatal(err)
 	}
 	n.Cluster = c
+	if p.trusting {
+		c.TrustProposers()
+	}
 	if err := c.Listen(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -290,6 +309,16 @@ func (w *world) awaitNumbers(lives ...*life) {
 		case <-late:
 			w.t.Fatalf("%s has no number after %v", n.name, patience)
 		}
+	}
+}
+
+// awaitMembership waits until each of the lives has its number and takes part
+// in the cluster: a member grants to a node that is about to join.
+func (w *world) awaitMembership(lives ...*life) {
+	w.t.Helper()
+	w.awaitNumbers(lives...)
+	for _, n := range lives {
+		w.await(n.name+" to join a cluster", func() bool { return !n.State().Cluster.IsZero() })
 	}
 }
 
