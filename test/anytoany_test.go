@@ -13,10 +13,8 @@ import (
 	"flamingo/node/nodetest"
 )
 
-const (
-	manyMessages = 5    // from each sender to each connection
-	manyPerOwner = 1000 // connections of each owner to which each other node sends
-)
+// manyMessages is how many each sender sends to each connection.
+const manyMessages = 5
 
 // A station is a node to which clients connect and which can be told to send: a
 // process, or one in this process.
