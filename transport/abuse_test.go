@@ -2,8 +2,10 @@ package transport_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"flamingo/transport"
+	"flamingo/transport/transporttest"
 )
 
 // This file attacks a transport as clients can, while an honest client goes on
@@ -314,6 +317,51 @@ func TestApplicationThatStopsReceivingLosesNothing(t *testing.T) {
 			}
 			sending.Wait()
 			before.settle(t, tr)
+			stop()
+		})
+	}
+}
+
+func TestCertificateThatTurnsBadLeavesNothing(t *testing.T) {
+	for _, driver := range drivers {
+		t.Run(driver.name, func(t *testing.T) {
+			a := transporttest.NewAuthority(t)
+			settings := a.Server("server.test")
+			tr, stop := serve(t, func(c *transport.Config) {
+				driver.configure(c)
+				c.Listeners[0].TLS = settings
+				c.Ignore = transport.IgnoreOpens | transport.IgnoreCloses
+				c.Logger = slog.New(slog.DiscardHandler)
+			})
+			var asked uint64
+			ask := func() {
+				nc := connect(t, tr)
+				defer nc.Close()
+				c := tls.Client(nc, a.Client("server.test"))
+				if _, err := c.Write([]byte("still there?\n")); err != nil {
+					t.Fatalf("write: %v", err)
+				}
+				id, data, ok := tr.RecvData()
+				if !ok || string(data) != "still there?" || tr.SendData(id, data) != nil {
+					t.Fatalf("message %q of %v", data, id)
+				}
+				expectLine(t, bufio.NewReader(c), "still there?")
+				asked++
+			}
+			ask() // what comes with the first connection is there
+			eventually(t, "its end", func() bool { return tr.Stats().Connections == 0 })
+			before := openLedger(tr).withHeap()
+			if err := os.WriteFile(settings.Key, []byte("no key"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the fault", func() bool { ask(); return tr.Stats().CertificateFaults == 1 })
+			for range 100 {
+				ask()
+			}
+			before.settle(t, tr)
+			if st := tr.Stats(); st.Accepted != asked || len(st.Unopened) > 0 {
+				t.Errorf("stats %+v; want %d accepted and none turned away", st, asked)
+			}
 			stop()
 		})
 	}

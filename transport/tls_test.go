@@ -521,7 +521,7 @@ type slowReader struct{ net.Conn }
 
 func (r slowReader) Read(p []byte) (int, error) {
 	n, err := r.Conn.Read(p)
-	time.Sleep(time.Duration(n) * time.Second / 40_000) //nolint:forbidigo // the fake time of a bubble
+	<-time.After(time.Duration(n) * time.Second / 40_000) // the fake time of a bubble
 	return n, err
 }
 
