@@ -40,6 +40,13 @@ func serveOnce(t *testing.T, serve func(*net.TCPConn)) string {
 	return ln.Addr().String()
 }
 
+// greetAndClose ends the connection in order: what is not read would make a reset
+// of the end.
+func greetAndClose(nc *net.TCPConn, greeting string) {
+	_, _ = io.WriteString(nc, greeting)
+	_, _ = bufio.NewReader(nc).ReadString('\n')
+}
+
 // connectTo runs flamingo connect with an input of one line that does not end.
 func connectTo(ctx context.Context, t *testing.T, addr string) (out, talk string, err error) {
 	t.Helper()
@@ -52,7 +59,7 @@ func connectTo(ctx context.Context, t *testing.T, addr string) (out, talk string
 }
 
 func TestConnectSaysThatTheNodeHasClosed(t *testing.T) {
-	addr := serveOnce(t, func(nc *net.TCPConn) { _, _ = io.WriteString(nc, "flamingo 01adc9000000002a\nhello\n") })
+	addr := serveOnce(t, func(nc *net.TCPConn) { greetAndClose(nc, "flamingo 01adc9000000002a\nhello\n") })
 	out, talk, err := connectTo(t.Context(), t, addr)
 	if err != nil || out != "01adc9000000002a\nhello\n" || !strings.HasSuffix(talk, "\nclosed by the node\n") {
 		t.Errorf("connect prints %q, says %q, returns %v", out, talk, err)
@@ -72,7 +79,7 @@ func TestConnectSaysThatTheConnectionHasFailed(t *testing.T) {
 }
 
 func TestConnectPrintsWhatIsNoGreetingAsItIs(t *testing.T) {
-	addr := serveOnce(t, func(nc *net.TCPConn) { _, _ = io.WriteString(nc, "welcome\n") })
+	addr := serveOnce(t, func(nc *net.TCPConn) { greetAndClose(nc, "welcome\n") })
 	out, talk, err := connectTo(t.Context(), t, addr)
 	if err != nil || out != "welcome\n" || !strings.Contains(talk, "does not tell") {
 		t.Errorf("connect prints %q, says %q, returns %v", out, talk, err)
