@@ -41,6 +41,9 @@ func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }
 // of more nodes than the proposer.
 func (c *Cluster) TrustProposers() { c.credulous.Store(true) }
 
+// Founders are the servers that this node would propose if it expected so many.
+func (c *Cluster) Founders(expect int) []idspace.ServerID { return c.foundersOf(expect) }
+
 // BreakStore makes every later write of consensus fail.
 func (c *Cluster) BreakStore() { c.seat().store.Close() }
 

@@ -115,10 +115,18 @@ func (c *Cluster) awaitCluster(ctx context.Context, s *seat, found func()) error
 	return nil
 }
 
-// founders are the servers that this node would propose, itself among them.
-func (c *Cluster) founders() []idspace.ServerID {
-	list := c.lowest(c.cfg.Expect)
-	if !slices.Contains(list, c.seat().store.Identity().Server) {
+// founders are the servers that this node would propose, itself among them. One
+// that founds a cluster alone needs nobody's promise: that others are there which
+// only wait, and have lower ids, is no reason to wait with them.
+func (c *Cluster) founders() []idspace.ServerID { return c.foundersOf(c.cfg.Expect) }
+
+func (c *Cluster) foundersOf(expect int) []idspace.ServerID {
+	self := c.seat().store.Identity().Server
+	list := c.lowest(expect)
+	switch {
+	case expect == 1 && len(list) > 0:
+		return []idspace.ServerID{self}
+	case !slices.Contains(list, self):
 		return nil
 	}
 	return list

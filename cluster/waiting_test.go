@@ -1,9 +1,12 @@
 package cluster_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"flamingo/idspace"
 )
 
 func TestNodeThatFindsNoClusterSaysWhatToType(t *testing.T) {
@@ -30,6 +33,22 @@ func TestNodeThatFindsNoClusterSaysWhatToType(t *testing.T) {
 			}
 		}
 		requireOneCluster(t, founder.member, n.member, other.member)
+	})
+}
+
+// Whether it sees them before it proposes is left to chance.
+func TestNodeFoundsAloneBesideNodesThatWait(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var lives []*life
+		for _, p := range w.plans(3, 0) {
+			lives = append(lives, w.start(p))
+		}
+		<-time.After(10 * time.Second)
+		for _, n := range lives { // one of them has the lowest id
+			if got, want := n.Founders(1), []idspace.ServerID{n.server()}; !slices.Equal(got, want) {
+				t.Errorf("%s would found a cluster of one with %v, want %v", n.name, got, want)
+			}
+		}
 	})
 }
 
