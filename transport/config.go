@@ -115,10 +115,10 @@ type Config struct {
 	OutputBytes int
 
 	// TotalOutputBytes bounds what all connections were sent and have not taken,
-	// counted in whole KiB of each. Above it the connection with the most of it
-	// ends, reason slow, and so on until the rest is within the bound; of two
-	// with as much the older one is first. Zero means DefaultTotalOutput; else at
-	// least 1 MiB.
+	// counted in whole KiB of each, and a Broadcast that they share once. Above it
+	// the connection with the most of it ends, reason slow, and so on until the
+	// rest is within the bound; of two with as much the older one is first. Zero
+	// means DefaultTotalOutput; else at least 1 MiB.
 	TotalOutputBytes int64
 
 	// Slow says what a send does when OutputBytes is reached.

@@ -107,7 +107,7 @@ type Stats struct {
 	QueuedBytes    int64  // received and not yet done with, overhead included
 	OpensWaiting   int    // not yet taken by RecvOpen
 	ClosesWaiting  int    // not yet taken by RecvClose
-	PendingBytes   int64  // accepted and not yet written, in whole KiB of each connection
+	PendingBytes   int64  // accepted and not yet written, in whole KiB of each connection and each Broadcast
 	Shed           uint64 // connections ended for TotalOutputBytes
 	Dropped        uint64 // messages dropped by SlowDropNewest
 	Refused        uint64 // messages refused by SlowFailSender

@@ -145,7 +145,8 @@ func (t *Transport) end(s *slot, i uint32) {
 		lost, messages = out.dropLocked()
 		t.totals.messagesOut.Add(uint64(messages))
 		b.out = nil
-		t.countOutputLocked(s, -int(s.outBytes))
+		t.countOutputLocked(s, out, int(out.shared-s.outBytes), -int(out.shared))
+		out.relief = 0
 		outputs.Put(out)
 	}
 	if w := t.table.wire(i); b.in != nil || w != nil && w.web != nil && w.web.state.Buffered() > 0 {

@@ -300,7 +300,7 @@ func (l *loop) tend(s *slot, i uint32) {
 	if broken && !l.t.condemnLocked(s, ReasonError) {
 		s.flags.Or(flagAbort)
 	}
-	l.t.countOutputLocked(s, -wrote)
+	l.t.wroteLocked(s, out, wrote)
 	var written *ticket
 	if out != nil {
 		written = out.takeSettled()

@@ -28,6 +28,8 @@ type chunk struct {
 	ticket *ticket       // somebody waits for the outcome, or nil
 	unsent *atomic.Int32 // counts chunks like this one that are not out, or nil
 	next   *chunk
+
+	payload *payload // whose data this is, or nil; referred to by the chunk
 }
 
 // A ticket is held by a sender that waits for the outcome of one message.
@@ -41,9 +43,11 @@ type ticket struct {
 // on it without the lock.
 type output struct {
 	waiting, last *chunk // guarded by the slot's mu
+	shared        int32  // guarded by the slot's mu: bytes of its outBytes that are in payloads
 
 	// Owned by the driver.
 	writing *chunk
+	relief  int // bytes of payloads that are out and still in shared
 	written int // bytes of writing that are out
 	sealed  int // bytes behind these that are encrypted
 	begun   int // bytes behind these that are in a record of which a part is out
@@ -156,6 +160,9 @@ func (o *output) wrote(n int) (messages, bytes int) {
 		if len(c.ends) > 0 {
 			bytes += part
 		}
+		if c.payload != nil {
+			o.relief += part
+		}
 		n -= part
 		if o.written += part; o.written < len(c.data) {
 			break
@@ -244,9 +251,15 @@ func (c *chunk) tell(outcome error) {
 }
 
 // recycle keeps the chunk's memory for another one, if it is of a usual size
-// and nobody else refers to it.
+// and nobody else refers to it. It gives up the payload.
 func (c *chunk) recycle() {
 	size := cap(c.data)
+	if c.payload != nil {
+		c.payload.release()
+		*c = chunk{ends: c.ends[:0]}
+		sharers.Put(c)
+		return
+	}
 	if c.sealed {
 		return
 	}

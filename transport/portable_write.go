@@ -29,7 +29,7 @@ func (c *portableConn) writePlain(out *output) bool {
 		if n > 0 || err == nil {
 			messages, bytes := out.wrote(n)
 			c.d.traffic.out(0, n-bytes)
-			c.wrote(messages, bytes, n)
+			c.wrote(out, messages, bytes, n)
 			tellWritten(out.takeSettled())
 		}
 		if err != nil {
@@ -69,7 +69,7 @@ func (c *portableConn) writeSealed(todo writing) bool {
 		switch {
 		case !more && err == nil && out != nil && out.writing != nil: // messages may be empty
 			messages, _ := out.wrote(0)
-			c.wrote(messages, 0, 0)
+			c.wrote(out, messages, 0, 0)
 			tellWritten(out.takeSettled())
 			return true
 		case !more:
@@ -81,7 +81,7 @@ func (c *portableConn) writeSealed(todo writing) bool {
 		}
 		n, err := c.nc.Write(rest)
 		messages, bytes := se.wrote(out, n)
-		c.wrote(messages, bytes, n)
+		c.wrote(out, messages, bytes, n)
 		if out != nil {
 			tellWritten(out.takeSettled())
 		}
@@ -92,11 +92,12 @@ func (c *portableConn) writeSealed(todo writing) bool {
 	return true
 }
 
-// wrote counts what is written: bytes of messages, and how many the system took.
-func (c *portableConn) wrote(messages, bytes, taken int) {
+// wrote counts what of out is written: bytes of messages, and how many the system
+// took.
+func (c *portableConn) wrote(out *output, messages, bytes, taken int) {
 	c.d.traffic.out(messages, bytes)
 	c.s.mu.Lock()
-	c.d.t.countOutputLocked(c.s, -bytes)
+	c.d.t.wroteLocked(c.s, out, bytes)
 	c.d.t.stallLocked(c.s, c.i, true, taken)
 	c.s.mu.Unlock()
 }

@@ -114,7 +114,7 @@ func (t *Transport) appendLocked(s *slot, b *slotBuffers, id idspace.ID, codec e
 	}
 	c.data = data
 	c.ends = append(c.ends, uint32(len(data)))
-	return t.acceptedLocked(s, added), nil
+	return t.acceptedLocked(s, b.out, added, 0), nil
 }
 
 // overflowsLocked reports whether size more bytes are over the bound of the
@@ -140,12 +140,13 @@ type encoder interface {
 // adds more costs a reallocation.
 const framingRoom = 16
 
-// acceptedLocked accounts for a message of size bytes that was put into the
-// output. It reports whether the driver is to be told.
-func (t *Transport) acceptedLocked(s *slot, size int) (attend bool) {
-	over := t.countOutputLocked(s, size)
+// acceptedLocked accounts for a message that was put into the output, of which
+// so many bytes are the connection's own or shared with others. It reports
+// whether the driver is to be told.
+func (t *Transport) acceptedLocked(s *slot, out *output, own, shared int) (attend bool) {
+	over := t.countOutputLocked(s, out, own, shared)
 	s.messagesOut++
-	s.bytesOut += uint64(size)
+	s.bytesOut += uint64(own + shared)
 	f := s.flags.Load()
 	if f&flagAnswered == 0 {
 		answer := flagSent
@@ -268,7 +269,7 @@ func (t *Transport) pushLocked(s *slot, b *slotBuffers, c *chunk) (attend bool, 
 	}
 	c.ends = append(c.ends, uint32(len(c.data)))
 	b.pushLocked(c)
-	return t.acceptedLocked(s, len(c.data)), nil
+	return t.acceptedLocked(s, b.out, len(c.data), 0), nil
 }
 
 // takeBack withdraws a message whose sender waits no longer.
@@ -277,7 +278,7 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 	b := t.table.buffers(i)
 	withdrawn := s.id.Load() == uint64(id) && b.out != nil && b.out.withdraw(c)
 	if withdrawn {
-		t.countOutputLocked(s, -len(c.data))
+		t.countOutputLocked(s, b.out, -len(c.data), 0)
 		s.messagesOut--
 		s.bytesOut -= uint64(len(c.data))
 	}
@@ -317,53 +318,12 @@ func (t *Transport) SendManyAs(ids []idspace.ID, kind Kind, msg []byte, results 
 
 // DeliverMany is SendMany as Deliver is SendData.
 func (t *Transport) DeliverMany(ids []idspace.ID, kind Kind, msg []byte, results []error) {
-	framed := make(map[uint16]framedMessage, len(t.bound))
+	m := t.Broadcast(kind, msg)
+	defer m.Done()
 	for k, id := range ids {
-		results[k] = t.sendFramed(id, kind, msg, framed)
+		results[k] = m.Deliver(id)
 	}
 }
-
-type framedMessage struct {
-	data []byte
-	err  error
-}
-
-func (t *Transport) sendFramed(id idspace.ID, kind Kind, msg []byte, framed map[uint16]framedMessage) error {
-	s, i := t.table.find(id)
-	if s == nil {
-		return t.missing()
-	}
-	b := t.table.buffers(i)
-	s.mu.Lock()
-	attend, err := t.sendFramedLocked(s, b, id, kind, msg, framed)
-	t.sent(s, i, attend)
-	return err
-}
-
-func (t *Transport) sendFramedLocked(s *slot, b *slotBuffers, id idspace.ID, kind Kind, msg []byte, framed map[uint16]framedMessage) (attend bool, err error) {
-	if !s.isOpenLocked(id, !t.table.unguarded) {
-		return false, t.missing()
-	}
-	f, ok := framed[s.listener]
-	if !ok {
-		if f.err = checkSize(msg); f.err == nil {
-			f.data, f.err = t.encoderLocked(s, kind).Encode(nil, msg)
-		}
-		framed[s.listener] = f
-	}
-	if f.err != nil {
-		return false, f.err
-	}
-	if len(f.data) > shareAbove {
-		return t.pushLocked(s, b, &chunk{data: f.data, sealed: true})
-	}
-	return t.appendLocked(s, b, id, asIs{}, f.data)
-}
-
-// asIs is the codec of a message that is framed already.
-type asIs struct{}
-
-func (asIs) Encode(dst, msg []byte) ([]byte, error) { return append(dst, msg...), nil }
 
 // SendClose ends connection id once what was accepted for it before is
 // written. It never waits. ErrGone says that something else ended it first.

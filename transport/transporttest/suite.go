@@ -48,6 +48,7 @@ func RunVariant(t *testing.T, v Variant) {
 		{"Closing", closingTests},
 		{"HalfClose", halfCloseTests},
 		{"Sending", sendingTests},
+		{"Sharing", sharingTests},
 		{"SlowClient", slowTests},
 		{"Activity", activityTests},
 		{"SlowApplication", pressureTests},
