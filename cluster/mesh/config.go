@@ -83,6 +83,9 @@ const (
 	DefaultHandshakeTimeout = 5 * time.Second
 	DefaultMaxPeers         = 1024
 	DefaultMaxInbound       = 1024
+	DefaultSessionTimeout   = 30 * time.Second
+	DefaultMaxSessions      = 1024
+	DefaultMaxSessionBytes  = 64 << 20
 	DefaultMaxWaits         = 16 << 10
 	DefaultMaxRequests      = 64
 	DefaultReports          = 16 << 10
@@ -124,7 +127,8 @@ type Config struct {
 	Lanes int
 
 	// Window bounds, for one lane, what is queued and what is not acknowledged,
-	// in bytes, with 64 for each id beside the payload. Senders wait at the
+	// in bytes, with 64 for each id beside the payload. All of it is kept, to be
+	// sent again when a stream breaks. Senders wait at the
 	// bound. Zero means DefaultWindow; at most 16 MiB, which keeps the outcomes
 	// that may be due within the protocol's bound; at least MaxMessage + 128 KiB.
 	Window int
@@ -141,9 +145,18 @@ type Config struct {
 	// means DefaultIdleTimeout; at least PingEvery.
 	IdleTimeout time.Duration
 
-	// ReconnectTimeout is how long what is queued waits for a stream. Zero
-	// means DefaultReconnectTimeout.
+	// ReconnectTimeout is how long what is queued waits for a stream, and what
+	// was sent for its session to be resumed: then the former ends as
+	// unreachable and the latter as uncertain. What is sent also ends so when
+	// streams break one after another for so long and nothing is acknowledged.
+	// Zero means DefaultReconnectTimeout.
 	ReconnectTimeout time.Duration
+
+	// SessionTimeout is how long a session from a peer is remembered without a
+	// stream. It should be more than the peer's ReconnectTimeout, DeadAfter and
+	// HandshakeTimeout together: what the peer sent under a session that is
+	// forgotten ends as uncertain. Zero means DefaultSessionTimeout.
+	SessionTimeout time.Duration
 
 	// UnreachableAfter is how long attempts may fail before sends, closes and
 	// requests are refused with ErrUnreachable; an attempt that is under way
@@ -173,6 +186,14 @@ type Config struct {
 	// included; one over the bound is closed unread. One peer has at most as
 	// many as a link can have streams. Zero means DefaultMaxInbound.
 	MaxInbound int
+
+	// MaxSessions bounds the sessions that are remembered without a stream, and
+	// MaxSessionBytes what is kept for them, in bytes: outcomes that the peer has
+	// not acknowledged and the beginnings of long messages. Over a bound those are
+	// forgotten first whose stream ended first. Zero means DefaultMaxSessions,
+	// at most 65536, and DefaultMaxSessionBytes, at most 1 GiB.
+	MaxSessions     int
+	MaxSessionBytes int
 
 	// MaxWaits bounds the sends and closes that wait for their outcome on one
 	// lane, at either end; one over the bound is refused with backpressure.
@@ -244,6 +265,8 @@ func (c *Config) counts() []count {
 		{"MaxMessage", &c.MaxMessage, DefaultMaxMessage, LongestMessage},
 		{"MaxPeers", &c.MaxPeers, DefaultMaxPeers, 1 << 16},
 		{"MaxInbound", &c.MaxInbound, DefaultMaxInbound, 1 << 16},
+		{"MaxSessions", &c.MaxSessions, DefaultMaxSessions, 1 << 16},
+		{"MaxSessionBytes", &c.MaxSessionBytes, DefaultMaxSessionBytes, 1 << 30},
 		{"MaxWaits", &c.MaxWaits, DefaultMaxWaits, 1 << 17},
 		{"MaxRequests", &c.MaxRequests, DefaultMaxRequests, 1 << 12},
 		{"Reports", &c.Reports, DefaultReports, 1 << 24},
@@ -261,6 +284,7 @@ func (c *Config) durations() []duration {
 		{"SendTimeout", &c.SendTimeout, DefaultSendTimeout},
 		{"IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout},
 		{"ReconnectTimeout", &c.ReconnectTimeout, DefaultReconnectTimeout},
+		{"SessionTimeout", &c.SessionTimeout, DefaultSessionTimeout},
 		{"UnreachableAfter", &c.UnreachableAfter, DefaultUnreachableAfter},
 		{"PingEvery", &c.PingEvery, DefaultPingEvery},
 		{"DeadAfter", &c.DeadAfter, DefaultDeadAfter},

@@ -30,15 +30,16 @@ const (
 // goroutine of the stream connects; who wants to send asks whether the peer is
 // unreachable.
 type contact struct {
-	link  *link
-	state atomic.Int64
-	again chan struct{} // room for one: try at once; never closed
-	greet func(*hello)  // says which stream it is
-	wait  time.Duration // before the next attempt, 0 for none; of the goroutine that connects
+	link    *link
+	state   atomic.Int64
+	again   chan struct{}                // room for one: try at once; never closed
+	greet   func(*hello)                 // says which stream it is
+	greeted func(*hello, *welcome) error // takes the answer, also one that refuses
+	wait    time.Duration                // before the next attempt, 0 for none; of the goroutine that connects
 }
 
-func newContact(l *link, greet func(*hello)) *contact {
-	return &contact{link: l, greet: greet, again: make(chan struct{}, 1)}
+func newContact(l *link, greet func(*hello), greeted func(*hello, *welcome) error) *contact {
+	return &contact{link: l, greet: greet, greeted: greeted, again: make(chan struct{}, 1)}
 }
 
 // unreachable reports whether attempts have failed, and for UnreachableAfter none
@@ -138,7 +139,7 @@ func (k *contact) attempt(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	err = l.greet(c, k.greet)
+	err = k.hail(c)
 	if !stop() { // c was closed, whatever that looked like to the reader
 		err = reasonError{ReasonHandshake}
 	}
@@ -158,12 +159,16 @@ func handshakeReason(err error) Reason {
 	return reasonOf(err)
 }
 
-// greet says hello on c and judges the answer.
-func (l *link) greet(c net.Conn, add func(*hello)) error {
-	h := l.mesh.hello(l.peer)
-	add(&h)
-	if _, err := io.ReadFull(l.mesh.cfg.Random, h.session[:]); err != nil {
-		return err
+// hail says hello on c and judges the answer.
+func (k *contact) hail(c net.Conn) error {
+	m := k.link.mesh
+	h := m.hello(k.link.peer)
+	h.attempt = m.attempts.Add(1)
+	k.greet(&h)
+	if h.resume == 0 {
+		if _, err := io.ReadFull(m.cfg.Random, h.session[:]); err != nil {
+			return err
+		}
 	}
 	e := newEncoder()
 	e.buf = append(e.buf, Magic...)
@@ -179,10 +184,11 @@ func (l *link) greet(c net.Conn, add func(*hello)) error {
 	if err != nil {
 		return err
 	}
-	return l.judge(&h, &w)
+	return k.judge(&h, &w)
 }
 
-func (l *link) judge(h *hello, w *welcome) error {
+func (k *contact) judge(h *hello, w *welcome) error {
+	l := k.link
 	refusal := w.refusal
 	switch {
 	case refusal != RefusalNone:
@@ -192,14 +198,13 @@ func (l *link) judge(h *hello, w *welcome) error {
 		refusal = RefusalVersion
 	case !clustersMatch(h.cluster, w.cluster, h.kind):
 		refusal = RefusalCluster
-	case h.kind == streamLane && w.nextSeq != h.nextSeq:
-		return reasonError{ReasonSequence}
+	}
+	w.refusal = refusal
+	if err := k.greeted(h, w); err != nil {
+		return err
 	}
 	if refusal != RefusalNone {
 		return &RefusedError{Peer: l.peer, Boot: w.boot, Refusal: refusal, Mine: h.cluster, Theirs: w.cluster}
-	}
-	if h.kind == streamControl {
-		l.control.greeted(h.cluster.IsZero() || w.cluster.IsZero())
 	}
 	l.mesh.cfg.Heard(l.peer, w.numbers, w.last)
 	return nil

@@ -30,7 +30,6 @@ type control struct {
 	pinging    bool      // that ping is under way
 	pinged     time.Time // when it was sent
 	clock      clockEstimate
-	attempts   uint64
 }
 
 // A call is a request under way.
@@ -49,7 +48,7 @@ type answer struct {
 
 func newControl(l *link) *control {
 	c := &control{link: l, calls: make(map[uint64]*call)}
-	c.contact = newContact(l, c.greeting)
+	c.contact = newContact(l, c.greeting, c.greeted)
 	return c
 }
 
@@ -186,16 +185,16 @@ func (c *control) more(ctx context.Context) bool {
 }
 
 func (c *control) greeting(h *hello) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.attempts++
-	h.kind, h.attempt, h.nextSeq, h.nextOutcome = streamControl, c.attempts, 1, 1
+	h.kind, h.nextSeq, h.nextOutcome = streamControl, 1, 1
 }
 
-func (c *control) greeted(restricted bool) {
+func (c *control) greeted(h *hello, w *welcome) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.restricted = restricted
+	if w.refusal == RefusalNone {
+		c.restricted = h.cluster.IsZero() || w.cluster.IsZero()
+	}
+	return nil
 }
 
 // serve moves frames until the session ends. It reports whether the peer has
@@ -205,7 +204,7 @@ func (c *control) serve(ctx context.Context, conn net.Conn) (progress bool) {
 	defer context.AfterFunc(ctx, func() { s.end(c.link.ending()) })()
 	box := newOutbox(s)
 	var writer sync.WaitGroup
-	writer.Go(box.write)
+	writer.Go(func() { box.write(s) })
 	c.attach(box)
 	c.link.mesh.announceTo(box, maxNumbers)
 	progress, err := c.read(s)

@@ -13,7 +13,7 @@
 // control stream: requests, pings, numbers. Handshakes, frames and codes are in
 // docs/protocol.md.
 //
-//	SendData ─► window ─► chunks ─► lane ════ TCP ════► reader ─► Owner
+//	SendData ─► window ─► journal ─► lane ═══ TCP ════► reader ─► Owner
 //	                                 ▲                    │
 //	Undelivered ◄── reports ◄── outcomes, acks ◄─────── outbox
 //
@@ -24,11 +24,13 @@
 //	                   or Undelivered is told: exactly one of the two
 //	waited for         the error is the outcome; nil says written
 //
-// When a session breaks, what was handed to its stream and not acknowledged
-// ends as uncertain. What was not goes to the next session, if the peer is the
-// same boot and there in time; else it ends as unreachable, gone or closed.
-// Meanwhile, from UnreachableAfter on, further sends are refused. ADR 9 has the
-// reasons.
+// A stream that breaks is a delay: lane and peer have a session that outlives it,
+// keep in their journals what is not acknowledged, and go on by the next stream
+// where the last one ended. When a session is over, because the peer does not know
+// it any more or stays away for ReconnectTimeout, what was handed to the network
+// ends as uncertain; what was not goes to the next session or ends as unreachable,
+// gone or closed. From UnreachableAfter on further sends are refused. ADRs 9 and 19
+// have the reasons.
 //
 // # Bounds
 //
@@ -36,11 +38,13 @@
 //	queued or unacknowledged     Window           senders wait, then ErrBackpressure
 //	sends that wait              MaxWaits         ErrBackpressure
 //	requests under way           MaxRequests      ErrBackpressure
+//	sessions without a stream    MaxSessions, MaxSessionBytes, SessionTimeout   forgotten
 //	links, inbound streams       MaxPeers, MaxInbound   ErrUnreachable; closed unread
 //	reports to Undelivered       Reports          counted and dropped
-//	outcomes owed, outboxes      protocol         the stream ends
+//	outcomes owed, outboxes      protocol         the stream and its session end
 //	a stream that does not come  UnreachableAfter sends are refused as unreachable
-//	attempts to connect          ReconnectTimeout what is queued ends as unreachable
+//	attempts to connect          ReconnectTimeout queued: unreachable; sent: uncertain
+//	streams without progress     ReconnectTimeout what was sent ends as uncertain
 //	restarts of a long message   8                it ends as unreachable
 //
 // # Concurrency

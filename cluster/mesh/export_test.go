@@ -112,6 +112,12 @@ func WelcomeTo(cluster idspace.ClusterID, boot idspace.BootID) []byte {
 // Trust leaves out the comparison of boots in the handshakes of m.
 func (m *Mesh) Trust() { m.trusting = true }
 
+// ForgetFrames has m forget which frames of a session it took.
+func (m *Mesh) ForgetFrames() { m.doubling = true }
+
+// ForgetSessions has m forget every session when its stream ends.
+func (m *Mesh) ForgetSessions() { m.forgetful = true }
+
 // Layouts returns name and fields of every frame, by kind.
 func Layouts() map[int][2]string {
 	all := make(map[int][2]string)

@@ -35,7 +35,8 @@ type inStream struct {
 	peer  idspace.BootID
 	key   streamKey
 	hello hello
-	box   *outbox
+	box   *outbox       // of the session, if this is a lane
+	lane  *inLane       // the session; nil for a control stream
 	done  chan struct{} // closed once nothing of this stream is delivered any more
 }
 
@@ -68,6 +69,7 @@ func (m *Mesh) accept(c net.Conn) {
 	}
 	defer m.uninstall(s)
 	defer close(s.done)
+	defer m.leave(s)
 	if err == nil {
 		s.serve(m.ctx)
 		m.ended(s.stream, s.peer)
@@ -104,7 +106,7 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 	if refusal == RefusalNone {
 		s, refusal = m.install(ctx, c, h)
 	}
-	w := m.welcome(refusal, &h)
+	w := m.welcome(refusal, &h, s)
 	e := newEncoder()
 	e.buf = append(e.buf, Magic...)
 	e.welcome(&w)
@@ -137,14 +139,12 @@ func (m *Mesh) admit(h *hello) Refusal {
 			return RefusalBlank
 		}
 		return RefusalCluster
-	case h.resume != 0:
-		return RefusalUnknownSession // no session outlives its stream
 	default:
 		return RefusalNone
 	}
 }
 
-func (m *Mesh) welcome(refusal Refusal, h *hello) welcome {
+func (m *Mesh) welcome(refusal Refusal, h *hello, s *inStream) welcome {
 	w := welcome{
 		refusal: refusal, min: MinVersion, max: MaxVersion,
 		cluster: m.cfg.Identity.Cluster(), boot: m.cfg.Identity.Boot(),
@@ -155,6 +155,9 @@ func (m *Mesh) welcome(refusal Refusal, h *hello) welcome {
 	}
 	w.version = min(h.max, MaxVersion)
 	w.nextSeq, w.nextOutcome = h.nextSeq, h.nextOutcome
+	if s.lane != nil {
+		w.nextSeq = s.lane.next
+	}
 	w.last, w.numbers = m.cfg.Identity.Last(), m.newestNumbers()
 	return w
 }
@@ -165,17 +168,18 @@ func (m *Mesh) install(ctx context.Context, c net.Conn, h hello) (*inStream, Ref
 	key := streamKey{h.kind, h.lane}
 	for {
 		m.inMu.Lock()
-		p := m.in[h.boot]
-		if p == nil {
-			p = &inPeer{streams: make(map[streamKey]*inStream)}
-			m.in[h.boot] = p
-		}
-		old := p.streams[key]
+		old := m.in[h.boot].stream(key)
 		if old == nil {
-			s := m.newInStream(c, h, p)
-			p.streams[key] = s
+			s, refusal, former := m.seatLocked(c, h)
 			m.inMu.Unlock()
-			return s, RefusalNone
+			former.forget()
+			if refusal == RefusalNone && s.lane != nil && !s.lane.attach(s.stream, &h) {
+				m.forget(s.lane)
+				close(s.done)
+				m.uninstall(s)
+				return nil, RefusalUnknownSession
+			}
+			return s, refusal
 		}
 		m.inMu.Unlock()
 		if old.hello.attempt >= h.attempt {
@@ -191,16 +195,46 @@ func (m *Mesh) install(ctx context.Context, c net.Conn, h hello) (*inStream, Ref
 	}
 }
 
-func (m *Mesh) newInStream(c net.Conn, h hello, p *inPeer) *inStream {
+// seatLocked gives c the place of its kind, which is free. former is a session
+// that gives way to a new one; nil for none.
+func (m *Mesh) seatLocked(c net.Conn, h hello) (s *inStream, refusal Refusal, former *inLane) {
+	var n *inLane
+	if h.kind == streamLane {
+		n, refusal, former = m.sessionLocked(&h)
+	}
+	if refusal != RefusalNone {
+		return nil, refusal, nil
+	}
+	p := m.in[h.boot]
+	if p == nil {
+		p = &inPeer{streams: make(map[streamKey]*inStream)}
+		m.in[h.boot] = p
+	}
+	s = m.newInStream(c, h, p, n)
+	p.streams[s.key] = s
+	return s, RefusalNone, former
+}
+
+func (m *Mesh) newInStream(c net.Conn, h hello, p *inPeer, n *inLane) *inStream {
 	p.missed = 0
 	s := &inStream{
 		stream: newStream(c, &p.traffic, &p.heard), mesh: m, peer: h.boot,
-		key: streamKey{h.kind, h.lane}, hello: h, done: make(chan struct{}),
+		key: streamKey{h.kind, h.lane}, hello: h, lane: n, done: make(chan struct{}),
 	}
-	s.box = newOutbox(s.stream)
-	s.box.ack, s.box.acked = h.nextSeq-1, h.nextSeq-1
-	s.box.outcomes, s.box.settled = h.nextOutcome-1, h.nextOutcome-1
+	if n == nil {
+		s.box = newOutbox(s.stream)
+		return s
+	}
+	s.box, n.stream = n.box, s
 	return s
+}
+
+// stream returns the stream of that key, nil if there is none.
+func (p *inPeer) stream(key streamKey) *inStream {
+	if p == nil {
+		return nil
+	}
+	return p.streams[key]
 }
 
 // uninstall forgets s. It may be called twice.
@@ -270,12 +304,13 @@ func (s *inStream) serve(ctx context.Context) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { s.end(ReasonClosed) })()
 	var writer sync.WaitGroup
-	writer.Go(s.box.write)
-	if s.key.kind == streamLane {
-		s.endFor(newInLane(s).read())
+	writer.Go(func() { s.box.write(s.stream) })
+	if s.lane != nil {
+		s.endFor(s.lane.read(s.stream))
+		s.lane.detach()
 	} else {
 		s.serveControl(ctx, cancel)
+		s.box.stop()
 	}
-	s.box.stop()
 	writer.Wait()
 }

@@ -9,16 +9,31 @@ import (
 	"flamingo/idspace"
 )
 
-// An inLane takes the frames of a lane, in order. It belongs to the goroutine
-// that reads; only waits and the outbox are shared.
+// An inLane is a session of a lane from a peer: it takes the frames of its streams,
+// one stream after another, in order.
 type inLane struct {
-	*inStream
+	mesh *Mesh // immutable, as what follows
+	peer idspace.BootID
+	key  streamKey
+	id   [16]byte
+	box  *outbox
+
+	waits atomic.Int64 // outcomes owed to sends that wait
+
+	// Owned by who reads the stream; between two streams by who installs the
+	// next one.
 	next    uint64 // number of the next frame
 	long    map[uint64]*assembly
 	inner   *decoder // for what was assembled
 	results []error
 	mine    idspace.NodeNumber // the last one found to be ours; 0 for none
-	waits   atomic.Int64       // outcomes owed to sends that wait
+
+	// Guarded by Mesh.inMu.
+	attempt uint64    // of the last hello
+	stream  *inStream // nil while there is none
+	left    uint64    // when the last stream ended: Mesh.leaves at that time
+	away    int       // ticks since
+	held    int       // bytes kept since
 }
 
 // An assembly is a message of which not all parts have come.
@@ -27,14 +42,39 @@ type assembly struct {
 	over bool // over the limit: the rest is dropped, and the sender is told
 }
 
-func newInLane(s *inStream) *inLane {
-	return &inLane{inStream: s, next: s.hello.nextSeq, long: make(map[uint64]*assembly), inner: newDecoder()}
+func (m *Mesh) newInLane(h *hello) *inLane {
+	n := &inLane{
+		mesh: m, peer: h.boot, key: streamKey{h.kind, h.lane}, id: h.session, box: newOutbox(nil),
+		next: h.nextSeq, long: make(map[uint64]*assembly), inner: newDecoder(),
+	}
+	n.box.outcomes, n.box.settled = h.nextOutcome-1, h.nextOutcome-1
+	return n
+}
+
+// attach goes on with the session on s, which h has opened. It reports false if
+// that cannot be.
+func (n *inLane) attach(s *stream, h *hello) bool {
+	if n.mesh.doubling {
+		n.next = h.nextSeq
+	}
+	return h.nextSeq <= n.next && n.box.attach(s, n.next-1, h.nextOutcome-1)
+}
+
+// detach ends what attach began. It returns how many bytes are kept for another
+// stream, and whether one can go on with them.
+func (n *inLane) detach() (held int, whole bool) {
+	n.results = nil
+	for _, a := range n.long {
+		held += cap(a.body)
+	}
+	owed, whole := n.box.detach()
+	return held + owed, whole
 }
 
 // read takes frames until the stream ends, and acknowledges them a batch at a
 // time. It waits for nothing but bytes.
-func (n *inLane) read() error {
-	r, d, f := frameReader{stream: n.stream}, newDecoder(), frame{}
+func (n *inLane) read(s *stream) error {
+	r, d, f := frameReader{stream: s}, newDecoder(), frame{}
 	for {
 		body, err := r.next()
 		if err != nil {

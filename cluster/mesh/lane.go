@@ -13,22 +13,15 @@ import (
 // bytes: the frame around it and the entry it is remembered by.
 const idCost = 64
 
-// chunkSize is when a chunk of queued frames is full, in bytes: one write.
-const chunkSize = 128 << 10
-
-// A chunk is a run of encoded frames that will be one write.
-type chunk struct {
-	buf    []byte
-	last   uint64 // number of the last frame
-	frames int
-}
-
 // A lane carries messages to one peer, in order for each id. What is sent is
-// encoded into chunks, numbered as it is; a number is never used twice, not
+// encoded into the journal, numbered as it is; a number is never used twice, not
 // even in another session. The states of what is sent:
 //
 //	behind ──► queued ──────► transmitted ──► acknowledged ──► (waits only)
 //	items      seq > sent     seq <= sent     popped           waits
+//
+// A session outlives its streams: what is transmitted stays in the journal, and
+// goes out again behind what the peer has when it is resumed.
 //
 // Lane methods are in four files: lane.go what senders call, lane_parts.go
 // long messages and what stands behind them, lane_settle.go how each send
@@ -40,9 +33,7 @@ type lane struct {
 
 	mu       sync.Mutex
 	work     sync.Cond // for the writer
-	enc      *encoder
-	queue    []*chunk
-	free     []*chunk
+	log      journal
 	next     uint64 // number of the next frame to be queued
 	sent     uint64 // the last one handed to a stream
 	entries  ring   // from the last acknowledged one + 1 to next - 1
@@ -57,24 +48,31 @@ type lane struct {
 	stopped  error         // refuses every send: the mesh or the peer is gone
 	settling []chan struct{}
 
-	// Of the session, while there is one.
-	session    *stream
-	closing    bool   // ends as idle; nothing more may be handed to it
-	outcomes   uint64 // the last outcome taken
+	// Of the session. The last outcome taken goes on counting in the next one.
+	session    [16]byte
+	resumable  bool // the peer has taken up session, and nothing has ended it
+	outcomes   uint64
 	outcomeAck uint64 // the last one acknowledged
-	idleTicks  int
-	idleMark   uint64
+	stalled    int64  // by Mesh.clock, when a stream first broke without progress; 0: none has since
 
-	attempts atomic.Uint64
-	breaks   atomic.Uint64 // sessions that did not end as idle
+	// Of the stream, while there is one.
+	stream    *stream
+	closing   bool   // ends as idle; nothing more may be handed to it
+	handed    uint64 // the last frame handed to it, or that the peer had before
+	idleTicks int
+	idleMark  uint64
+
+	breaks  atomic.Uint64 // streams that did not end as idle
+	resumes atomic.Uint64 // of the session, by a further stream
+	losses  atomic.Uint64 // sessions that ended with something unacknowledged
 }
 
 func newLane(l *link, index int) *lane {
 	n := &lane{
-		link: l, index: uint64(index), enc: newEncoder(), next: 1,
+		link: l, index: uint64(index), log: newJournal(maxFree), next: 1,
 		waits: make(map[uint64]*ticket), room: window{limit: l.mesh.cfg.Window},
 	}
-	n.contact = newContact(l, n.greeting)
+	n.contact = newContact(l, n.greeting, n.greeted)
 	n.entries.first = 1
 	n.work.L = &n.mu
 	n.parts.fifos = make(map[idspace.ID][]*item)
@@ -192,11 +190,8 @@ func (l *lane) unreachable() bool {
 
 // appendLocked encodes m behind what is queued.
 func (l *lane) appendLocked(m *message, size int, t *ticket) {
-	c := l.tailLocked()
-	l.enc.buf = c.buf
-	l.enc.message(l.next, m)
-	c.buf = l.enc.buf
-	l.queuedLocked(c, entryOf(m, size, t))
+	l.log.open().message(l.next, m)
+	l.queuedLocked(entryOf(m, size, t))
 }
 
 func entryOf(m *message, size int, t *ticket) entry {
@@ -216,53 +211,20 @@ func entryOf(m *message, size int, t *ticket) entry {
 	return e
 }
 
-// queuedLocked numbers the frame that was appended to c.
-func (l *lane) queuedLocked(c *chunk, e entry) {
+// queuedLocked numbers the frame that was appended to the journal.
+func (l *lane) queuedLocked(e entry) {
 	if e.kind == entryWait {
 		e.ticket.seq, e.ticket.item = l.next, nil
 	}
 	l.entries.push(e)
-	c.last = l.next
-	c.frames++
+	l.log.close(l.next)
 	l.next++
 	l.work.Signal()
 }
 
-// tailLocked returns the chunk to append to.
-func (l *lane) tailLocked() *chunk {
-	if n := len(l.queue); n > 0 && len(l.queue[n-1].buf) < chunkSize {
-		return l.queue[n-1]
-	}
-	c := l.freshLocked()
-	l.queue = append(l.queue, c)
-	return c
-}
-
-func (l *lane) freshLocked() *chunk {
-	if n := len(l.free); n > 0 {
-		c := l.free[n-1]
-		l.free = l.free[:n-1]
-		return c
-	}
-	return &chunk{}
-}
-
-// maxFree is how many chunks a lane keeps for another use while it is not at
+// maxFree is how many segments a lane keeps for another use while it is not at
 // rest: as many as fill DefaultWindow.
-const maxFree = DefaultWindow / chunkSize
-
-func (l *lane) recycle(c *chunk) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.recycleLocked(c)
-}
-
-func (l *lane) recycleLocked(c *chunk) {
-	if len(l.free) < maxFree {
-		*c = chunk{buf: c.buf[:0]}
-		l.free = append(l.free, c)
-	}
-}
+const maxFree = DefaultWindow / segmentSize
 
 // unlock frees mu and then tells what was lost meanwhile.
 func (l *lane) unlock() {

@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -26,7 +25,7 @@ type item struct {
 	restarts    int
 }
 
-// maxRestarts bounds how often a long message begins anew when sessions break
+// maxRestarts bounds how often a long message begins anew when sessions are lost
 // before its last part; then it ends as unreachable, since it cannot have
 // arrived.
 const maxRestarts = 8
@@ -80,9 +79,9 @@ func (l *lane) goLocked(ready []*item) {
 		it := ready[0]
 		ready = ready[1:]
 		if it.long {
-			l.enc.buf = nil
-			l.enc.body(&it.message)
-			it.body, l.enc.buf = l.enc.buf, nil
+			e := newEncoder()
+			e.body(&it.message)
+			it.body, it.payload = e.buf, nil
 			l.parts.long = append(l.parts.long, it)
 			l.work.Signal()
 			continue
@@ -139,16 +138,13 @@ func (l *lane) queuePartLocked(it *item) {
 		it.last = l.next
 		e = entryOf(&it.message, it.size, it.ticket)
 	}
-	c := l.tailLocked()
-	l.enc.buf = c.buf
-	l.enc.part(l.next, it.tag, final, piece)
-	c.buf = l.enc.buf
-	l.queuedLocked(c, e)
+	l.log.open().part(l.next, it.tag, final, piece)
+	l.queuedLocked(e)
 }
 
 // handedLocked takes out the long items whose last part was handed to the
-// stream. Until then nothing may pass them: a broken session makes them start
-// anew.
+// stream. Until then nothing may pass them: a session that is lost makes them
+// start anew.
 func (l *lane) handedLocked() {
 	var ready []*item
 	l.parts.long = slices.DeleteFunc(l.parts.long, func(it *item) bool {
@@ -202,30 +198,17 @@ const kindAt = headerLen + 1
 // voidPartsLocked makes the queued parts under tag void.
 func (l *lane) voidPartsLocked(tag uint64) {
 	d, f := newDecoder(), frame{}
-	for _, c := range l.queue {
-		for b := c.buf; len(b) > 0; b = b[frameSize(b):] {
-			if b[kindAt] != byte(kindPart) {
-				continue
-			}
-			if err := d.frame(b[headerLen:frameSize(b)], &f); err != nil {
-				panic("mesh: own frame does not decode: " + err.Error())
-			}
-			if f.u[1] == tag {
-				void(b[:frameSize(b)])
-			}
+	l.log.unwritten(func(b []byte) {
+		if b[kindAt] != byte(kindPart) {
+			return
 		}
-	}
-}
-
-// queuedFrameLocked returns the frame number seq, which must be queued.
-func (l *lane) queuedFrameLocked(seq uint64) []byte {
-	i, _ := slices.BinarySearchFunc(l.queue, seq, func(c *chunk, seq uint64) int { return cmp.Compare(c.last, seq) })
-	c := l.queue[i]
-	b := c.buf
-	for n := c.last - uint64(c.frames) + 1; n < seq; n++ {
-		b = b[frameSize(b):]
-	}
-	return b
+		if err := d.frame(b[headerLen:], &f); err != nil {
+			panic("mesh: own frame does not decode: " + err.Error())
+		}
+		if f.u[1] == tag {
+			void(b)
+		}
+	})
 }
 
 // voidLocked takes the frame of t out if it was not handed to a stream. Its
@@ -237,11 +220,11 @@ func (l *lane) voidLocked(t *ticket) bool {
 	if t.seq == 0 || t.seq <= l.sent || !l.entries.has(t.seq) {
 		return false
 	}
-	b := l.queuedFrameLocked(t.seq)
+	b := l.log.frame(t.seq)
 	if b[kindAt] != byte(kindWait) { // a close, or the last of some parts
 		return false
 	}
-	void(b[:frameSize(b)])
+	void(b)
 	e := l.entries.at(t.seq)
 	e.kind, e.ticket = entryNone, nil
 	return true

@@ -3,7 +3,6 @@ package mesh
 import (
 	"context"
 	"net"
-	"slices"
 	"sync"
 )
 
@@ -25,29 +24,49 @@ func (l *lane) probe() {
 	}
 }
 
-// run keeps a session open while there is something to send, and ends when a
-// session has ended and nothing is left.
+// run keeps a stream open while there is something to send or to wait for, and
+// ends when a stream has ended and nothing is left.
 func (l *lane) run(ctx context.Context) {
 	l.link.lanesUp.Add(1)
 	defer l.link.lanesUp.Add(-1)
 	l.link.control.ensure()
 	l.contact.wait = 0
 	for l.more() {
+		before := l.progress()
 		c, err := l.contact.connect(ctx)
 		if err != nil {
 			l.fail(l.link.failure(ctx))
 			continue
 		}
-		before := l.progress()
 		reason := l.serve(ctx, c)
-		l.interrupted()
 		l.contact.ended()
-		if l.progress() != before {
-			l.contact.wait = 0
-		}
-		if reason != ReasonIdle {
-			l.breaks.Add(1)
-		}
+		l.broke(reason, l.progress() != before)
+	}
+}
+
+// broke looks what is left of the session now that its stream has ended. It is
+// over when there is nothing to resume or no sense in it: what the peer takes for
+// a fault would be one again, and so would be what breaks every stream for
+// ReconnectTimeout.
+func (l *lane) broke(reason Reason, progress bool) {
+	if reason != ReasonIdle {
+		l.breaks.Add(1)
+	}
+	if progress {
+		l.contact.wait = 0
+	}
+	m := l.link.mesh
+	l.mu.Lock()
+	defer l.unlock()
+	switch {
+	case progress || l.quietLocked():
+		l.stalled = 0
+	case l.stalled == 0:
+		l.stalled = m.clock()
+	}
+	stuck := l.stalled != 0 && m.clock()-l.stalled >= int64(m.cfg.ReconnectTimeout)
+	if reason == ReasonIdle || reason.isFault() || stuck {
+		l.interruptedLocked()
 	}
 }
 
@@ -56,18 +75,21 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) more() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = l.wanted || l.entries.count > 0 || len(l.parts.fifos) > 0
+	l.running = l.wanted || !l.quietLocked()
 	if !l.running {
-		l.free, l.queue, l.enc.buf, l.entries.slots = nil, nil, nil, nil
+		l.log.clear()
+		l.entries.slots = nil
+		l.resumable = false
 	}
 	return l.running
 }
 
-// progress is a number that changes when the peer has taken something.
+// progress is a number that changes when the peer has taken or answered
+// something.
 func (l *lane) progress() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.entries.first
+	return l.log.acked + l.outcomes
 }
 
 // greeting is what the handshake says about this lane.
@@ -75,17 +97,42 @@ func (l *lane) greeting(h *hello) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h.kind, h.lane = streamLane, l.index
-	h.attempt = l.attempts.Add(1)
-	h.nextSeq, h.nextOutcome = l.sent+1, 1
+	h.nextSeq, h.nextOutcome = l.sent+1, l.outcomes+1
+	if l.resumable {
+		h.session, h.resume, h.nextSeq = l.session, 1, l.log.acked+1
+	}
 }
 
-// serve moves frames until the session ends, and returns why it did.
+// greeted takes the answer to a greeting.
+func (l *lane) greeted(h *hello, w *welcome) error {
+	l.mu.Lock()
+	defer l.unlock()
+	if w.refusal == RefusalUnknownSession {
+		l.interruptedLocked()
+	}
+	if w.refusal != RefusalNone {
+		return nil
+	}
+	last := h.nextSeq
+	if h.resume != 0 {
+		last = l.sent + 1
+		l.resumes.Add(1)
+	}
+	if w.nextSeq < h.nextSeq || w.nextSeq > last || w.nextOutcome != h.nextOutcome {
+		return reasonError{ReasonSequence}
+	}
+	l.session, l.resumable = h.session, true
+	l.handed, l.outcomeAck = w.nextSeq-1, l.outcomes
+	l.log.rewind(w.nextSeq)
+	return nil
+}
+
+// serve moves frames until the stream ends, and returns why it did.
 func (l *lane) serve(ctx context.Context, c net.Conn) Reason {
 	s := newStream(c, &l.link.traffic, &l.link.heard)
 	defer context.AfterFunc(ctx, func() { s.end(l.link.ending()) })()
 	l.mu.Lock()
-	l.session, l.closing, l.wanted = s, false, false
-	l.outcomes, l.outcomeAck, l.idleTicks = 0, 0, 0
+	l.stream, l.closing, l.wanted, l.idleTicks = s, false, false, 0
 	l.mu.Unlock()
 
 	var writer sync.WaitGroup
@@ -93,7 +140,7 @@ func (l *lane) serve(ctx context.Context, c net.Conn) Reason {
 	s.endFor(l.read(s))
 
 	l.mu.Lock()
-	l.session = nil
+	l.stream = nil
 	l.work.Broadcast()
 	l.mu.Unlock()
 	writer.Wait()
@@ -134,15 +181,17 @@ func (l *lane) answeredFrame(f *frame) error {
 	return l.answered(f.u[0], f.u[1], idOf(f.u[2]), o)
 }
 
-// write writes chunks until the session ends.
+// write writes what is queued until the stream ends.
 func (l *lane) write(s *stream) {
 	for {
-		c := l.take(s)
-		if c == nil {
+		b, frames := l.take(s)
+		if b == nil {
 			return
 		}
-		ok := s.write(c.buf, c.frames)
-		l.recycle(c)
+		ok := s.write(b, frames)
+		l.mu.Lock()
+		l.log.wrote()
+		l.mu.Unlock()
 		if !ok {
 			return
 		}
@@ -150,44 +199,39 @@ func (l *lane) write(s *stream) {
 }
 
 // take waits for something to write and hands it over: from here on it may
-// have reached the peer. nil means that the session ends.
-func (l *lane) take(s *stream) *chunk {
+// have reached the peer. nil means that the stream ends.
+func (l *lane) take(s *stream) (b []byte, frames int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		if s.ended() || l.session != s || l.closing {
-			return nil
+		if s.ended() || l.stream != s || l.closing {
+			return nil, 0
 		}
 		l.partLocked()
-		if len(l.queue) > 0 || l.outcomes != l.outcomeAck {
+		if l.log.pending() || l.outcomes != l.outcomeAck {
 			break
 		}
 		awaitBatch(&l.work)
 	}
-	var c *chunk
-	if len(l.queue) > 0 {
-		c = l.queue[0]
-		l.queue = slices.Delete(l.queue, 0, 1)
-		l.sent = c.last
-		l.handedLocked()
-	} else {
-		c = l.freshLocked()
-	}
 	if l.outcomes != l.outcomeAck {
-		l.enc.buf = c.buf
-		l.enc.uints(kindOutcomeAck, l.outcomes)
-		c.buf = l.enc.buf
-		c.frames++
+		l.log.open().uints(kindOutcomeAck, l.outcomes)
+		l.log.close(0)
 		l.outcomeAck = l.outcomes
 	}
-	return c
+	b, frames, last := l.log.take()
+	l.handed = max(l.handed, last)
+	if last > l.sent {
+		l.sent = last
+		l.handedLocked()
+	}
+	return b, frames
 }
 
-// tick counts how long the lane has had nothing to do, and ends the session
+// tick counts how long the lane has had nothing to do, and ends the stream
 // when that is long enough.
 func (l *lane) tick(limit int) {
 	l.mu.Lock()
-	s := l.session
+	s := l.stream
 	if s == nil || !l.quietLocked() || l.outcomes != l.outcomeAck || l.idleMark != l.next {
 		l.idleTicks, l.idleMark = 0, l.next
 		l.mu.Unlock()
@@ -202,10 +246,10 @@ func (l *lane) tick(limit int) {
 	}
 }
 
-// kill ends the session, if there is one.
+// kill ends the stream, if there is one.
 func (l *lane) kill(r Reason) {
 	l.mu.Lock()
-	s := l.session
+	s := l.stream
 	l.mu.Unlock()
 	if s != nil {
 		s.end(r)

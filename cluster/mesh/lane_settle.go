@@ -6,11 +6,12 @@ import (
 	"flamingo/idspace"
 )
 
-// acknowledged takes the peer's word that all frames up to seq are done with.
+// acknowledged takes the peer's word that all frames up to seq are done with. In
+// a session that is resumed it may say less than it said before.
 func (l *lane) acknowledged(seq uint64) error {
 	l.mu.Lock()
 	defer l.unlock()
-	if seq > l.sent || seq+1 < l.entries.first {
+	if seq > l.handed {
 		return reasonError{ReasonAck}
 	}
 	freed := 0
@@ -21,6 +22,7 @@ func (l *lane) acknowledged(seq uint64) error {
 			l.waits[e.ticket.seq] = e.ticket
 		}
 	}
+	l.log.acknowledge(seq)
 	l.room.releaseLocked(freed)
 	l.settledLocked()
 	return nil
@@ -42,7 +44,7 @@ func (l *lane) answered(n, seq uint64, id idspace.ID, o Outcome) error {
 		l.settledLocked()
 		return nil
 	}
-	if !l.entries.has(seq) || seq > l.sent {
+	if !l.entries.has(seq) || seq > l.handed {
 		return reasonError{ReasonAck}
 	}
 	e := l.entries.at(seq)
@@ -99,11 +101,14 @@ func (l *lane) finishLocked(t *ticket, o Outcome) {
 	t.finish(o)
 }
 
-// interrupted ends what was handed to a session that is over: nobody can say
-// what became of it. What was not handed over stays queued.
-func (l *lane) interrupted() {
-	l.mu.Lock()
-	defer l.unlock()
+// interruptedLocked ends the session, and what was handed to it: nobody can say
+// what became of that. What was not handed over stays queued. There is no stream.
+func (l *lane) interruptedLocked() {
+	if l.resumable && !l.quietLocked() {
+		l.losses.Add(1)
+	}
+	l.resumable, l.stalled = false, 0
+	l.log.rewind(l.sent + 1)
 	freed := 0
 	for l.entries.first <= l.sent {
 		e := l.entries.pop()
@@ -119,11 +124,12 @@ func (l *lane) interrupted() {
 	l.settledLocked()
 }
 
-// fail ends what is queued with o. There is no session and interrupted was
-// called, so nothing of it was ever handed to a stream.
+// fail ends the session as interruptedLocked does, and what is queued with o. There
+// is no stream.
 func (l *lane) fail(o Outcome) {
 	l.mu.Lock()
 	defer l.unlock()
+	l.interruptedLocked()
 	l.failLocked(o)
 }
 
@@ -147,10 +153,7 @@ func (l *lane) failLocked(o Outcome) {
 	}
 	clear(l.parts.fifos)
 	l.parts.long = nil
-	for _, c := range l.queue {
-		l.recycleLocked(c)
-	}
-	l.queue = nil
+	l.log.clear()
 	l.sent = l.next - 1
 	l.room.releaseLocked(freed)
 	l.settledLocked()

@@ -24,14 +24,20 @@ type Mesh struct {
 	deadTicks int // DeadAfter in ticks of PingEvery
 	idleTicks int // IdleTimeout in the same
 
-	// trusting leaves out the comparison of boots in a handshake. Tests set it,
-	// to see that the comparison is what keeps strangers out.
-	trusting bool
+	sessionTicks int // SessionTimeout in the same
+
+	// What tests set, to see that the defence is what keeps harm away: trusting
+	// leaves out the comparison of boots in a handshake, doubling forgets which
+	// frames of a session were taken, forgetful every session.
+	trusting, doubling, forgetful bool
 
 	started  chan struct{} // closed by Run
 	reports  *reports
 	counters reasonCounters // of all streams and attempts
-	late     atomic.Uint64  // outcomes that came when their stream was over
+	late     atomic.Uint64  // outcomes that came when their session was over
+
+	forgotten atomic.Uint64 // sessions that ended for want of room or time
+	attempts  atomic.Uint64 // hellos sent
 
 	links      atomic.Pointer[map[idspace.BootID]*link] // replaced, under mu
 	inbound    atomic.Int64                             // streams taken from peers
@@ -43,8 +49,10 @@ type Mesh struct {
 	ctx     context.Context // of Run
 	wg      sync.WaitGroup  // Add under mu, while running
 
-	inMu sync.Mutex
-	in   map[idspace.BootID]*inPeer
+	inMu     sync.Mutex
+	in       map[idspace.BootID]*inPeer
+	sessions map[sessionKey]*inLane
+	leaves   uint64 // how often a session has lost its stream
 }
 
 // New returns a Mesh. It opens nothing and starts no goroutine. The error
@@ -60,9 +68,12 @@ func New(cfg Config) (*Mesh, error) {
 		epoch:     cfg.Now(),
 		deadTicks: int((cfg.DeadAfter + cfg.PingEvery - 1) / cfg.PingEvery),
 		idleTicks: int((cfg.IdleTimeout + cfg.PingEvery - 1) / cfg.PingEvery),
-		started:   make(chan struct{}),
-		reports:   newReports(cfg.Reports),
-		in:        make(map[idspace.BootID]*inPeer),
+
+		sessionTicks: int((cfg.SessionTimeout + cfg.PingEvery - 1) / cfg.PingEvery),
+		started:      make(chan struct{}),
+		sessions:     make(map[sessionKey]*inLane),
+		reports:      newReports(cfg.Reports),
+		in:           make(map[idspace.BootID]*inPeer),
 	}
 	m.links.Store(&map[idspace.BootID]*link{})
 	return m, nil
@@ -97,6 +108,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 		l.shut(ErrClosed)
 	}
 	m.wg.Wait()
+	m.forgetAll()
 	for _, l := range *m.links.Load() {
 		l.fail(OutcomeClosed) // what was queued for a goroutine that did not start any more
 	}
@@ -124,6 +136,7 @@ func (m *Mesh) keepTime(ctx context.Context) {
 				l.tick()
 			}
 			m.tickInbound()
+			m.tickSessions()
 		}
 	}
 }
@@ -196,6 +209,7 @@ func (m *Mesh) PeerGone(peer idspace.BootID) {
 	if p != nil {
 		p.end(m, ReasonGone)
 	}
+	m.forgetPeer(peer)
 }
 
 // Announce tells this node's numbers to every peer with a control stream.

@@ -11,43 +11,76 @@ import (
 // stream ends.
 const outboxLimit = 34 * maxOutcomes
 
-// An outbox is the queue of small frames towards a peer: answers on an inbound
-// stream, everything on a control stream. One goroutine, write, empties it.
-type outbox struct {
-	*stream
+// boxFree is how many free segments an outbox keeps.
+const boxFree = 2
 
+// An outbox is the queue of small frames towards a peer: answers on an inbound
+// stream, everything on a control stream. One goroutine, write, empties it. That of
+// a lane belongs to its session, and may be without a stream for a while.
+type outbox struct {
 	mu       sync.Mutex
 	more     sync.Cond
-	enc      *encoder // guarded by mu; buf is what waits
-	spare    []byte   // guarded by mu: the other buffer, while none is written
-	frames   int      // guarded by mu: in enc.buf
-	ack      uint64   // guarded by mu: the last frame taken, of a lane
-	acked    uint64   // guarded by mu: the ack that was written
-	outcomes uint64   // guarded by mu: the number of the last outcome
-	settled  uint64   // guarded by mu: the last outcome the peer acknowledged
-	stopped  bool     // guarded by mu
+	log      journal // guarded by mu, as all below
+	stream   *stream // nil while there is none
+	ack      uint64  // the last frame taken, of a lane
+	acked    uint64  // the ack that was written
+	outcomes uint64  // the number of the last outcome
+	settled  uint64  // the last outcome the peer acknowledged
+	stopped  bool
+	broken   bool // an outcome found no room: there is nothing to resume any more
 }
 
+// newOutbox returns the outbox of a stream, or for a session one without.
 func newOutbox(s *stream) *outbox {
-	b := &outbox{stream: s, enc: newEncoder()}
+	b := &outbox{log: newJournal(boxFree), stream: s}
 	b.more.L = &b.mu
 	return b
 }
 
-// put appends a frame by way of add. It reports false, and the frame is lost,
-// when the stream has ended; a full outbox ends it.
+// attach gives the outbox of a session a stream: on it everything up to frame ack
+// was taken, and the peer has the outcomes up to settled. It reports false if it
+// does not have the others any more.
+func (b *outbox) attach(s *stream, ack, settled uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped || b.broken || settled < b.settled || settled > b.outcomes {
+		return false
+	}
+	b.stream, b.ack, b.acked, b.settled = s, ack, 0, settled
+	b.log.rewind(settled + 1)
+	return true
+}
+
+// detach takes the stream away. It returns how many bytes the outbox holds, and
+// whether another stream can go on with them.
+func (b *outbox) detach() (held int, whole bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stream = nil
+	b.more.Broadcast()
+	b.log.free = nil
+	if b.settled == b.outcomes {
+		b.log.clear()
+	}
+	return b.log.bytes, !b.broken
+}
+
+// put appends a frame by way of add, which is not sent again on another stream. It
+// reports false, and the frame is lost, when the stream has ended; a full outbox
+// ends it.
 func (b *outbox) put(add func(*encoder)) bool {
 	b.mu.Lock()
-	full := len(b.enc.buf) > outboxLimit
-	if !full && !b.stopped {
-		add(b.enc)
-		b.frames++
+	s := b.stream
+	full := b.log.bytes > outboxLimit
+	done := s != nil && !full && !b.stopped
+	if done {
+		add(b.log.open())
+		b.log.close(0)
 		b.more.Signal()
 	}
-	done := !full && !b.stopped
 	b.mu.Unlock()
-	if full {
-		b.end(ReasonSlow)
+	if full && s != nil {
+		s.end(ReasonSlow)
 	}
 	return done
 }
@@ -61,32 +94,36 @@ func (b *outbox) setAck(seq uint64) {
 }
 
 // outcome queues the outcome of frame seq for id. It never waits: a peer that
-// lets too many go without an acknowledgement loses the stream.
+// lets too many go without an acknowledgement loses the session.
 func (b *outbox) outcome(seq uint64, id idspace.ID, o Outcome) bool {
 	b.mu.Lock()
-	full := b.outcomes-b.settled >= maxOutcomes || len(b.enc.buf) > outboxLimit
+	s := b.stream
+	full := b.outcomes-b.settled >= maxOutcomes || b.log.bytes > outboxLimit
 	done := !full && !b.stopped
 	if done {
 		b.outcomes++
-		b.enc.uints(kindOutcome, b.outcomes, seq, uint64(id), uint64(o))
-		b.frames++
+		b.log.open().uints(kindOutcome, b.outcomes, seq, uint64(id), uint64(o))
+		b.log.close(b.outcomes)
 		b.more.Signal()
 	}
+	b.broken = b.broken || full
 	b.mu.Unlock()
-	if full {
-		b.end(ReasonOutcomes)
+	if full && s != nil {
+		s.end(ReasonOutcomes)
 	}
 	return done
 }
 
-// settle takes the peer's acknowledgement of outcomes.
+// settle takes the peer's acknowledgement of outcomes. In a session that is
+// resumed it may say less than it said before.
 func (b *outbox) settle(upTo uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if upTo < b.settled || upTo > b.outcomes {
+	if upTo > b.outcomes {
 		return reasonError{ReasonAck}
 	}
-	b.settled = upTo
+	b.settled = max(b.settled, upTo)
+	b.log.acknowledge(b.settled)
 	return nil
 }
 
@@ -95,41 +132,52 @@ func (b *outbox) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	b.more.Signal()
+	b.more.Broadcast()
 }
 
-// write writes what is queued, all of it at a time, until the outbox is
-// stopped or the stream ends.
-func (b *outbox) write() {
+// end ends the stream, if there is one.
+func (b *outbox) end(r Reason) {
+	b.mu.Lock()
+	s := b.stream
+	b.mu.Unlock()
+	if s != nil {
+		s.end(r)
+	}
+}
+
+// write writes to s what is queued, until the outbox is stopped or has another
+// stream or none, or s ends.
+func (b *outbox) write(s *stream) {
 	for {
-		buf, frames := b.take()
-		if buf == nil || !b.stream.write(buf, frames) {
+		p, frames := b.take(s)
+		if p == nil {
 			return
 		}
+		ok := s.write(p, frames)
 		b.mu.Lock()
-		if cap(buf) <= maxReadBuffer {
-			b.spare = buf[:0]
-		}
+		b.log.wrote()
 		b.mu.Unlock()
+		if !ok {
+			return
+		}
 	}
 }
 
-func (b *outbox) take() (buf []byte, frames int) {
+func (b *outbox) take(s *stream) (p []byte, frames int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.enc.buf) == 0 && b.ack == b.acked && !b.stopped {
+	for !b.log.pending() && b.ack == b.acked && !b.stopped && b.stream == s {
 		awaitBatch(&b.more)
 	}
-	if b.stopped {
+	if b.stopped || b.stream != s {
 		return nil, 0
 	}
 	if b.ack != b.acked {
 		// Behind the outcomes of the frames it covers.
-		b.enc.uints(kindAck, b.ack)
+		b.log.open().uints(kindAck, b.ack)
+		b.log.close(0)
 		b.acked = b.ack
-		b.frames++
 	}
-	buf, frames = b.enc.buf, b.frames
-	b.enc.buf, b.spare, b.frames = b.spare, nil, 0
-	return buf, frames
+	p, frames, _ = b.log.take()
+	return p, frames
 }

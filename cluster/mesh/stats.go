@@ -44,7 +44,9 @@ type PeerStats struct {
 	RTT        time.Duration // smoothed; 0 before the first pong
 	ClockAhead time.Duration // of its wall clock before ours, if ClockKnown
 	ClockKnown bool          // there was a pong that came soon
-	Breaks     uint64        // lane sessions that ended other than as idle
+	Breaks     uint64        // streams of lanes that ended other than as idle
+	Resumes    uint64        // sessions that went on by another stream
+	Losses     uint64        // sessions that ended with something unacknowledged
 }
 
 // Stats is what is known of the mesh as a whole.
@@ -53,7 +55,9 @@ type Stats struct {
 	Ends           map[Reason]uint64  // streams and attempts that ended, by reason
 	Undelivered    map[Outcome]uint64 // asynchronous sends and closes that failed
 	LostReports    uint64             // of those, not told for want of room
-	LateOutcomes   uint64             // outcomes found when their stream was over
+	LateOutcomes   uint64             // outcomes found when their session was over
+	Sessions       int                // of lanes from peers, those without a stream included
+	Forgotten      uint64             // of these, ended for want of room or time
 	HandshakesOpen int
 }
 
@@ -62,8 +66,11 @@ func (m *Mesh) Stats() Stats {
 	s := Stats{
 		Inbound: int(m.inbound.Load()), Ends: m.counters.list(), Undelivered: make(map[Outcome]uint64),
 		LostReports: m.reports.dropped.Load(), LateOutcomes: m.late.Load(),
-		HandshakesOpen: int(m.handshakes.Load()),
+		HandshakesOpen: int(m.handshakes.Load()), Forgotten: m.forgotten.Load(),
 	}
+	m.inMu.Lock()
+	s.Sessions = len(m.sessions)
+	m.inMu.Unlock()
 	for o := range m.reports.counts {
 		if n := m.reports.counts[o].Load(); n > 0 {
 			s.Undelivered[Outcome(o)] = n
@@ -114,6 +121,8 @@ func (l *link) stats() PeerStats {
 		p.Waits += n.waiting
 		n.mu.Unlock()
 		p.Breaks += n.breaks.Load()
+		p.Resumes += n.resumes.Load()
+		p.Losses += n.losses.Load()
 	}
 	return p
 }

@@ -61,6 +61,10 @@ const (
 	kindWelcome    frameKind = 17
 )
 
+// numbered reports whether a frame of a lane has a number in its direction, by
+// which it is acknowledged and sent again after a break.
+func (k frameKind) numbered() bool { return k <= kindVoid || k == kindOutcome }
+
 // layouts has the fields of every frame, in order: u an unsigned integer, b
 // bytes, a an array of unsigned integers. The kind itself is the first u.
 var layouts = [...]struct{ name, fields string }{
