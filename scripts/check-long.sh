@@ -8,6 +8,7 @@
 #   abuse   attacks by thousands of clients, and 100,000 connections one after another
 #   lives   50 restarts of nodes that keep their directory, and 50 without it
 #   chaos   nodes of a cluster under traffic, killed for 10 minutes
+#   flap    a link between two nodes reset five times a second, under 50,000 messages a second
 #   storm   5,000 clients that connect at once over TLS
 #   quorum  10 minutes of traffic without a majority of the voters
 set -euo pipefail
@@ -43,6 +44,10 @@ step_chaos() {
   FLAMINGO_TEST_CHAOS=10m go test ./test -run '^TestChaosLosesNothingInSilence$' -count=1 -v -timeout 30m
 }
 
+step_flap() {
+  FLAMINGO_TEST_LONG=1 go test ./test -run '^TestFlappingLinkLosesNothing$' -count=1 -v
+}
+
 step_storm() {
   FLAMINGO_TEST_LONG=1 go test ./transport -run '^TestTLSServesEveryClientOfAStorm$' -count=1 -v
 }
@@ -52,7 +57,7 @@ step_quorum() {
 }
 
 if [[ $# -eq 0 ]]; then
-  set -- cross abuse storm lives chaos quorum race fuzz
+  set -- cross abuse flap storm lives chaos quorum race fuzz
 fi
 must_know "$@"
 run_steps "$@"
