@@ -38,6 +38,7 @@ var samples = []mesh.Wire{
 	{Kind: 13, Ints: [4]uint64{1, 4}, Payload: []byte("q")},
 	{Kind: 14, Ints: [4]uint64{1, 0}, Payload: []byte("a")},
 	{Kind: 15, Ints: [4]uint64{0x1adc9000}, IDs: []idspace.ID{0x1adc9000}},
+	{Kind: 18, Ints: [4]uint64{3, 1, 4001, 2}, IDs: []idspace.ID{0x01adc9000000002a}, Group: "g", Payload: []byte("bye")},
 }
 
 func TestFramesAreFrozen(t *testing.T) {
@@ -57,6 +58,7 @@ func TestFramesAreFrozen(t *testing.T) {
 		"00000007" + "94" + "0d" + "01" + "04" + "c40171",
 		"00000007" + "94" + "0e" + "01" + "00" + "c40161",
 		"0000000d" + "93" + "0f" + "ce1adc9000" + "91" + "ce1adc9000",
+		"0000001a" + "98" + "12" + "03" + "01" + "cd0fa1" + "02" + "c40167" + "91cf01adc9000000002a" + "c403627965",
 	} {
 		if got := hex.EncodeToString(encoded(samples[i])); got != want {
 			t.Errorf("%+v\n got %s\nwant %s", samples[i], got, want)
@@ -120,7 +122,7 @@ func unsigned(v any, compact bool) []byte {
 }
 
 func sameFrame(a, b mesh.Wire) bool {
-	return a.Kind == b.Kind && a.Ints == b.Ints && bytes.Equal(a.Payload, b.Payload) &&
+	return a.Kind == b.Kind && a.Ints == b.Ints && a.Group == b.Group && bytes.Equal(a.Payload, b.Payload) &&
 		len(a.IDs) == len(b.IDs) && (len(a.IDs) == 0 || cmp.Equal(a.IDs, b.IDs))
 }
 

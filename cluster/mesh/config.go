@@ -68,6 +68,10 @@ type Undelivered struct {
 	Outcome  Outcome
 	Messages int // sends that ended so
 	Closes   int // closes that ended so
+
+	// Of what was published: the group and the peer, while ID is zero.
+	Group string
+	Peer  idspace.BootID
 }
 
 // Defaults of Config.
@@ -107,6 +111,7 @@ type Config struct {
 	Identity Identity // required
 	Owner    Owner    // required
 	Requests Requests // nil: every request is unknown
+	Groups   Groups   // nil: no group has members here
 
 	// OutcomeOf gives the code for an error of Owner. Required. A code that is
 	// not valid, or that says accepted, is sent as uncertain.

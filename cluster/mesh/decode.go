@@ -137,11 +137,12 @@ func (d *decoder) malformed(what string) error {
 }
 
 // frame is a decoded frame. What its fields mean depends on kind; see the
-// table in docs/protocol.md. ids and payload are valid until the next decode.
+// table in docs/protocol.md. ids, group and payload are valid until the next decode.
 type frame struct {
 	kind    frameKind
 	u       [4]uint64 // the integers after the kind, in order
 	ids     []idspace.ID
+	group   []byte // publish: what is before the payload
 	payload []byte
 }
 
@@ -169,16 +170,18 @@ func (d *decoder) frame(body []byte, f *frame) (err error) {
 	if f.kind, err = d.kind(body); err != nil {
 		return err
 	}
-	if f.kind >= kindHello {
+	if f.kind == kindHello || f.kind == kindWelcome {
 		return fmt.Errorf("%w: handshake frame", reasonError{ReasonUnexpected})
 	}
 	ints := 0
+	f.payload = nil
 	for _, field := range layouts[f.kind].fields[1:] {
 		switch field {
 		case 'u':
 			f.u[ints], err = d.uint()
 			ints++
 		case 'b':
+			f.group = f.payload
 			f.payload, err = d.bytes()
 		default:
 			err = d.ids(f)

@@ -19,9 +19,15 @@ type message struct {
 	ids     []idspace.ID // many
 	millis  uint64       // wait: the deadline, 0 for none
 	payload []byte       // of a close: the reason
+
+	// Of a publish: what is to be done, the group, and how many lanes share it.
+	// id is zero, and ids are those left out.
+	what  publishing
+	group string
+	lanes int
 }
 
-// each calls f for every id of m.
+// each calls f for every id of m; a publish has id 0.
 func (m *message) each(f func(idspace.ID)) {
 	if m.kind != kindMany {
 		f(m.id)
@@ -149,6 +155,8 @@ func (e *encoder) fields(seq uint64, m *message) {
 	case kindClose, kindCloseWait:
 		e.uint(uint64(m.id))
 		e.uint(uint64(m.code))
+	case kindPublish:
+		e.publish(m)
 	default: // a void has its payload alone
 	}
 	e.bytes(m.payload)

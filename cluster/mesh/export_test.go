@@ -8,6 +8,7 @@ type Wire struct {
 	Ints    [4]uint64
 	IDs     []idspace.ID
 	Payload []byte
+	Group   string
 }
 
 // WireDecoder decodes one frame after another.
@@ -20,9 +21,9 @@ func NewWireDecoder() *WireDecoder { return &WireDecoder{d: newDecoder()} }
 
 // Decode decodes the body of a frame.
 func (w *WireDecoder) Decode(body []byte) (Wire, error) {
-	w.f.payload, w.f.ids, w.f.u = nil, w.f.ids[:0], [4]uint64{}
+	w.f.payload, w.f.ids, w.f.u, w.f.group = nil, w.f.ids[:0], [4]uint64{}, nil
 	err := w.d.frame(body, &w.f)
-	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload}, err
+	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload, string(w.f.group)}, err
 }
 
 // Hello and Welcome decode a handshake frame and encode it again.
@@ -58,6 +59,10 @@ func (w *WireEncoder) Encode(f Wire) {
 		e.message(u[0], &message{kind: k, ids: f.IDs, as: Kind(u[1]), payload: f.Payload})
 	case kindClose, kindCloseWait:
 		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), code: uint16(u[2]), payload: f.Payload})
+	case kindPublish:
+		m := &message{kind: k, what: publishing(u[1]), group: f.Group, lanes: int(u[3]), ids: f.IDs, payload: f.Payload}
+		m.as, m.code = Kind(u[2]), uint16(u[2])
+		e.message(u[0], m)
 	case kindVoid:
 		e.message(u[0], &message{kind: k, payload: f.Payload})
 	case kindPart:
@@ -161,8 +166,8 @@ func Limits() map[string]int {
 	return map[string]int{
 		"frame": maxFrame, "handshake frame": maxHello, "piece of a part": partSize,
 		"messages in parts": maxParts, "ids in a frame": maxIDs, "numbers in a frame": maxNumbers,
-		"reason of a close": maxReason,
-		"lanes":             maxLanes, "outcomes unacknowledged": maxOutcomes, "request and reply body": maxRequest,
+		"reason of a close": maxReason, "name of a group": maxGroup,
+		"lanes": maxLanes, "outcomes unacknowledged": maxOutcomes, "request and reply body": maxRequest,
 		"assembled beside the payload": assemblyOverhead,
 	}
 }

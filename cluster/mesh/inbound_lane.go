@@ -99,7 +99,7 @@ func (n *inLane) read(s *stream) error {
 
 func (n *inLane) numbered(f *frame) error {
 	seq := f.u[0]
-	if f.kind > kindVoid {
+	if f.kind > kindVoid && f.kind != kindPublish {
 		return fmt.Errorf("%w: %s on a lane", reasonError{ReasonUnexpected}, layouts[f.kind].name)
 	}
 	if seq != n.next {
@@ -118,8 +118,11 @@ func (n *inLane) numbered(f *frame) error {
 
 // take delivers one whole frame under the number seq.
 func (n *inLane) take(seq uint64, f *frame) error {
-	if f.kind == kindMany {
+	switch f.kind { //nolint:exhaustive // every other kind is for one id
+	case kindMany:
 		return n.takeMany(seq, f)
+	case kindPublish:
+		return n.takePublish(seq, f)
 	}
 	id := idOf(f.u[1])
 	if !id.Valid() {
@@ -271,7 +274,7 @@ func (n *inLane) assembled(seq uint64, body []byte) error {
 	if err := n.inner.frame(body, &f); err != nil {
 		return err
 	}
-	if f.u[0] != 0 || f.kind != kindData && f.kind != kindWait && f.kind != kindMany {
+	if f.u[0] != 0 || f.kind != kindData && f.kind != kindWait && f.kind != kindMany && f.kind != kindPublish {
 		return fmt.Errorf("%w: %s in parts", reasonError{ReasonUnexpected}, layouts[f.kind].name)
 	}
 	return n.take(seq, &f)

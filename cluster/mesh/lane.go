@@ -82,7 +82,7 @@ func newLane(l *link, index int) *lane {
 // send queues m, whose payload and ids it copies. It waits for room for as long
 // as patience says.
 func (l *lane) send(ctx context.Context, patience time.Duration, m message, t *ticket) error {
-	size := max(len(m.ids), 1)*idCost + len(m.payload)
+	size := max(len(m.ids), 1)*idCost + len(m.group) + len(m.payload)
 	if err := l.enter(ctx, patience, size); err != nil {
 		return err
 	}
@@ -205,6 +205,8 @@ func entryOf(m *message, size int, t *ticket) entry {
 		e.kind = entryMany
 	case kindWait, kindCloseWait:
 		e.kind = entryWait
+	case kindPublish:
+		e.kind = entryPublish
 	default: // void
 		e.kind = entryNone
 	}

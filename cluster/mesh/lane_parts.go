@@ -15,7 +15,9 @@ type item struct {
 	size   int
 	ticket *ticket
 	long   bool
-	behind int // ids for which another item comes first
+	behind int // lines in which another item comes first
+
+	lines []idspace.ID // in which it stands, if those are not its ids
 
 	// Of a long one that is under way.
 	body        []byte // the frame as it travels, cut into parts
@@ -31,8 +33,10 @@ type item struct {
 const maxRestarts = 8
 
 // A partQueue holds the items of a lane. fifos has a line for each id that an
-// item has; an item may go when it is the first for each of its ids. The
-// lane's mu guards it; the window bounds it.
+// item has; an item may go when it is the first in each of its lines. A publish,
+// which may be for any id, stands in all the lines that there are and in one of
+// its own, that of id 0, and until it goes what comes behind it stands there too.
+// The lane's mu guards it; the window bounds it.
 type partQueue struct {
 	fifos   map[idspace.ID][]*item
 	long    []*item // under way: the first maxParts of them
@@ -45,7 +49,7 @@ func (p *partQueue) holdLocked(m *message) bool {
 	if len(p.fifos) == 0 {
 		return false
 	}
-	found := false
+	found := m.kind == kindPublish || p.fifos[0] != nil
 	m.each(func(id idspace.ID) { found = found || p.fifos[id] != nil })
 	return found
 }
@@ -57,7 +61,8 @@ func (l *lane) standLocked(m message, size int, t *ticket) {
 	if t != nil && t.done != nil {
 		t.item = it
 	}
-	m.each(func(id idspace.ID) {
+	it.lines = l.parts.linesFor(&it.message)
+	it.eachLine(func(id idspace.ID) {
 		line := l.parts.fifos[id]
 		if n := len(line); n > 0 {
 			if line[n-1] == it {
@@ -69,6 +74,33 @@ func (l *lane) standLocked(m message, size int, t *ticket) {
 	})
 	if it.behind == 0 {
 		l.goLocked([]*item{it})
+	}
+}
+
+// linesFor returns the lines for m if they are not those of its ids alone.
+func (p *partQueue) linesFor(m *message) (lines []idspace.ID) {
+	switch {
+	case m.kind == kindPublish:
+		lines = append(lines, 0)
+		for id := range p.fifos {
+			if id != 0 {
+				lines = append(lines, id)
+			}
+		}
+	case p.fifos[0] != nil:
+		lines = append(lines, 0)
+		m.each(func(id idspace.ID) { lines = append(lines, id) })
+	}
+	return lines
+}
+
+func (it *item) eachLine(f func(idspace.ID)) {
+	if it.lines == nil {
+		it.each(f)
+		return
+	}
+	for _, id := range it.lines {
+		f(id)
 	}
 }
 
@@ -94,7 +126,7 @@ func (l *lane) goLocked(ready []*item) {
 // doneLocked takes it out of its lines, and appends whoever is first for all of
 // its ids by that.
 func (p *partQueue) doneLocked(it *item, ready []*item) []*item {
-	it.each(func(id idspace.ID) {
+	it.eachLine(func(id idspace.ID) {
 		line := p.fifos[id]
 		if len(line) == 0 || line[0] != it {
 			return

@@ -85,6 +85,8 @@ func (l *lane) settleLocked(e entry, o Outcome) {
 		}
 	case entryWait:
 		l.finishLocked(e.ticket, o)
+	case entryPublish:
+		l.loseLocked(Undelivered{Group: e.ticket.group, Peer: l.link.peer, Outcome: o, Messages: 1})
 	case entryNone:
 	}
 }

@@ -25,6 +25,8 @@ type reports struct {
 type reportKey struct {
 	id      idspace.ID
 	outcome Outcome
+	group   string
+	peer    idspace.BootID
 }
 
 func newReports(limit int) *reports {
@@ -39,7 +41,7 @@ func (r *reports) add(lost []Undelivered) {
 	defer r.mu.Unlock()
 	for _, u := range lost {
 		r.counts[u.Outcome].Add(uint64(u.Messages + u.Closes))
-		key := reportKey{u.ID, u.Outcome}
+		key := reportKey{u.ID, u.Outcome, u.Group, u.Peer}
 		if i, ok := r.places[key]; ok {
 			r.queue[i].Messages += u.Messages
 			r.queue[i].Closes += u.Closes

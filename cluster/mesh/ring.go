@@ -13,11 +13,12 @@ type entry struct {
 type entryKind uint8
 
 const (
-	entryNone  entryKind = iota // nobody is to be told: settled, or not the last part
-	entryData                   // one message
-	entryClose                  // one close
-	entryMany                   // one message for each of ticket.ids
-	entryWait                   // ticket.done is waited for
+	entryNone    entryKind = iota // nobody is to be told: settled, or not the last part
+	entryData                     // one message
+	entryClose                    // one close
+	entryMany                     // one message for each of ticket.ids
+	entryWait                     // ticket.done is waited for
+	entryPublish                  // one message for ticket.group
 )
 
 // A ticket is the part of an entry that few frames need.
@@ -29,6 +30,8 @@ type ticket struct {
 	ended bool         // entryWait: done has its outcome
 	seq   uint64       // entryWait: the frame's number, 0 while it has none
 	item  *item        // entryWait: where it stands while it has none
+
+	group string // entryPublish
 }
 
 // finish tells who waits.

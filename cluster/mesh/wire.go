@@ -32,6 +32,7 @@ const (
 	maxOutcomes = 512 << 10 // outcomes of a lane that are not acknowledged
 	maxRequest  = 64 << 10  // bytes of a request's or a reply's body
 	maxReason   = 123       // bytes of a close's reason: RFC 6455 §5.5, less the code
+	maxGroup    = 255       // bytes of a group's name
 
 	// assemblyOverhead is what the frame of a message in parts may hold beside
 	// its payload: maxIDs ids of 9 bytes, and the other fields.
@@ -59,11 +60,12 @@ const (
 	kindNumbers    frameKind = 15
 	kindHello      frameKind = 16
 	kindWelcome    frameKind = 17
+	kindPublish    frameKind = 18
 )
 
 // numbered reports whether a frame of a lane has a number in its direction, by
 // which it is acknowledged and sent again after a break.
-func (k frameKind) numbered() bool { return k <= kindVoid || k == kindOutcome }
+func (k frameKind) numbered() bool { return k <= kindVoid || k == kindOutcome || k == kindPublish }
 
 // layouts has the fields of every frame, in order: u an unsigned integer, b
 // bytes, a an array of unsigned integers. The kind itself is the first u.
@@ -85,6 +87,7 @@ var layouts = [...]struct{ name, fields string }{
 	kindNumbers:    {"numbers", "uua"},
 	kindHello:      {"hello", "uuubbbuubuuuuua"},
 	kindWelcome:    {"welcome", "uuuuubbuuuua"},
+	kindPublish:    {"publish", "uuuuubab"},
 }
 
 // streamKind says what a stream is for.
