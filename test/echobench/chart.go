@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"html"
+
+	"flamingo/test/bench"
 )
 
 // Sizes of the chart, in its own units.
@@ -43,7 +45,7 @@ func (r *results) svg() []byte {
 			width := rate / most * (chartWidth - labelWidth - valueWidth)
 			fmt.Fprintf(body, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", labelWidth-6, y+barHeight-3, html.EscapeString(k))
 			fmt.Fprintf(body, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n", labelWidth, y+1, width, barHeight-2, colorOf(k))
-			fmt.Fprintf(body, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", labelWidth+width+4, y+barHeight-3, grouped(int64(rate)))
+			fmt.Fprintf(body, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", labelWidth+width+4, y+barHeight-3, bench.Grouped(int64(rate)))
 			y += barHeight
 		}
 		y += groupGap

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"flamingo/test/bench"
 )
 
 // warmUp is the load before each measurement.
@@ -136,11 +138,11 @@ func (d *driver) once(ctx context.Context, kind string, row *row) (sample, error
 }
 
 // load puts load on a server and returns what was measured.
-func (d *driver) load(ctx context.Context, s *server, core string, bench []string) (sample, error) {
-	args := slices.Concat([]string{d.client, "bench"}, bench, []string{
+func (d *driver) load(ctx context.Context, s *server, core string, load []string) (sample, error) {
+	args := slices.Concat([]string{d.client, "bench"}, load, []string{
 		"--json", "--pid=" + s.pid(), "--duration=" + d.measure.String(), "--warm-up=" + warmUp.String(), s.addr,
 	})
-	cmd := command(ctx, core, args...)
+	cmd := bench.Command(ctx, core, args...)
 	var told bytes.Buffer
 	cmd.Stderr = &told
 	out, err := cmd.Output()
@@ -182,7 +184,7 @@ func (d *driver) idleSlope(ctx context.Context, kind string, flags ...string) (u
 	args := slices.Concat([]string{d.client, "bench", "idle", "--json", "--pause"}, flags, []string{
 		fmt.Sprintf("--steps=%d,%d", idleSteps[0], idleSteps[1]), s.addr,
 	})
-	cmd := command(ctx, clientCore, args...)
+	cmd := bench.Command(ctx, clientCore, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"runtime/pprof"
 	"time"
+
+	"flamingo/test/bench"
 )
 
 func main() {
@@ -91,5 +93,5 @@ func runDrive(ctx context.Context, args []string, out io.Writer) error {
 		_, err = out.Write(r.page())
 		return err
 	}
-	return os.WriteFile(*page, r.page(), 0o600)
+	return bench.WriteEcho(*page, r.page())
 }

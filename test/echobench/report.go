@@ -6,7 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
+
+	"flamingo/test/bench"
 )
 
 // medianOf is the middle measurement of a kind in a row.
@@ -29,8 +30,7 @@ func (r *results) timeOf(row *row, kind string) float64 {
 	for _, s := range r.measured[row.name][kind] {
 		times = append(times, s.serverTime())
 	}
-	slices.Sort(times)
-	return times[len(times)/2]
+	return bench.Median(times)
 }
 
 // A verdict is what became of a goal.
@@ -97,23 +97,16 @@ func (r *results) writeGoals(b *bytes.Buffer) {
 			if v.byTime != 0 {
 				byTime = fmt.Sprintf("%.2f", v.byTime)
 			}
-			fmt.Fprintf(b, "| %s | %s | %.2f | %s | %s | %s |\n", row.name, name, v.got, byTime, v.want, met(v.met))
+			fmt.Fprintf(b, "| %s | %s | %.2f | %s | %s | %s |\n", row.name, name, v.got, byTime, v.want, bench.Met(v.met))
 		}
 	}
 	if idle, ok := r.idle[ours]; ok {
-		fmt.Fprintf(b, "| bytes of an idle connection, fresh | | %d | | ≤ %d | %s |\n", idle.fresh, idleGoal, met(idle.fresh <= idleGoal))
-		fmt.Fprintf(b, "| the same after an echo | | %d | | ≤ %d | %s |\n", idle.echoed, idleGoal, met(idle.echoed <= idleGoal))
+		fmt.Fprintf(b, "| bytes of an idle connection, fresh | | %d | | ≤ %d | %s |\n", idle.fresh, idleGoal, bench.Met(idle.fresh <= idleGoal))
+		fmt.Fprintf(b, "| the same after an echo | | %d | | ≤ %d | %s |\n", idle.echoed, idleGoal, bench.Met(idle.echoed <= idleGoal))
 	}
 	if calls, ok := r.syscalls[ours]; ok {
-		fmt.Fprintf(b, "| system calls a message, 100 × 32 | | %.3f | | ≤ %.2f | %s |\n", calls, syscallsGoal, met(calls <= syscallsGoal))
+		fmt.Fprintf(b, "| system calls a message, 100 × 32 | | %.3f | | ≤ %.2f | %s |\n", calls, syscallsGoal, bench.Met(calls <= syscallsGoal))
 	}
-}
-
-func met(ok bool) string {
-	if ok {
-		return "met"
-	}
-	return "missed"
 }
 
 func (r *results) writeRates(b *bytes.Buffer) {
@@ -136,7 +129,7 @@ func (r *results) writeRates(b *bytes.Buffer) {
 		fmt.Fprintf(b, "| %s |", row.name)
 		for _, k := range row.kinds {
 			s := r.medianOf(row, k)
-			fmt.Fprintf(b, " %s, %.2f µs |", grouped(int64(s.Rate)), r.timeOf(row, k))
+			fmt.Fprintf(b, " %s, %.2f µs |", bench.Grouped(int64(s.Rate)), r.timeOf(row, k))
 		}
 		b.WriteString("\n")
 	}
@@ -154,10 +147,10 @@ memory), and the slabs of the kernel for both ends.
 
 | | fresh | after one echo | kernel |
 |---|---:|---:|---:|
-`, grouped(int64(idleSteps[0])), grouped(int64(idleSteps[1])))
+`, bench.Grouped(int64(idleSteps[0])), bench.Grouped(int64(idleSteps[1])))
 		for _, k := range append(slices.Clone(hops), theirC) {
 			c := r.idle[k]
-			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", k, grouped(c.fresh), grouped(c.echoed), grouped(c.kernel))
+			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", k, bench.Grouped(c.fresh), bench.Grouped(c.echoed), bench.Grouped(c.kernel))
 		}
 	}
 	if len(r.syscalls) > 0 {
@@ -166,20 +159,4 @@ memory), and the slabs of the kernel for both ends.
 			fmt.Fprintf(b, "| %s | %.3f |\n", k, r.syscalls[k])
 		}
 	}
-}
-
-// grouped formats a number with commas: 1,234,567.
-func grouped(n int64) string {
-	if n < 0 {
-		return "-" + grouped(-n)
-	}
-	digits := strconv.FormatInt(n, 10)
-	var b []byte
-	for i := range len(digits) {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b = append(b, ',')
-		}
-		b = append(b, digits[i])
-	}
-	return string(b)
 }

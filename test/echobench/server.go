@@ -7,11 +7,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"flamingo/test/bench"
 )
 
 // A server is a process that echoes.
@@ -25,12 +26,13 @@ type server struct {
 // startServer starts one of a kind, on a core, or on those that the command may
 // use if that is empty, and returns when it listens.
 func (d *driver) startServer(ctx context.Context, kind, core string) (*server, error) {
-	addr, err := freeAddr()
+	addrs, err := bench.FreeAddrs(1)
 	if err != nil {
 		return nil, err
 	}
+	addr := addrs[0]
 	s := &server{addr: addr}
-	s.cmd = command(ctx, core, d.serverArgs(kind, addr)...)
+	s.cmd = bench.Command(ctx, core, d.serverArgs(kind, addr)...)
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -61,24 +63,6 @@ func (d *driver) serverArgs(kind, addr string) []string {
 	default:
 		return []string{d.peers, "-kind", kind, "-addr", addr}
 	}
-}
-
-// command is a command on a core, or on every one.
-func command(ctx context.Context, core string, args ...string) *exec.Cmd {
-	if core != "" {
-		args = append([]string{"taskset", "-c", core}, args...)
-	}
-	return exec.CommandContext(ctx, args[0], args[1:]...)
-}
-
-// freeAddr returns an address on loopback that is free at the moment.
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }
 
 // answer waits for a line that begins with word and returns the rest. Lines of

@@ -1,12 +1,12 @@
 //go:build linux
 
 // Command meshbench measures what it costs to send from one node to the
-// connections of another: Flamingo across two nodes, on the owner itself, and
-// over the links that a Go program would have instead. scripts/bench-mesh.sh
-// runs it.
+// connections of another: Flamingo across two nodes, and what a Go program would
+// have instead. scripts/bench-mesh.sh runs it.
 //
 // The driver starts the processes of every design, lets them take turns at each
-// load, and reads their processor time from outside.
+// row, and reads their processor time from outside. A row is in rows.go, a design
+// in designs.go; node.go, link.go and redis.go are what runs in the processes.
 package main
 
 import (
@@ -31,38 +31,26 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 0 {
-		return errors.New("allowed are drive, node, link, sink")
+	open := map[string]func(context.Context, worker.Args) (*worker.Process, error){
+		"node": openNode, "link": openLink, "redis": openRedis,
 	}
-	name, args := args[0], args[1:]
-	if name == "drive" {
-		return runDriver(ctx, args)
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
 	}
-	flags := flag.NewFlagSet("meshbench "+name, flag.ContinueOnError)
-	boardName := flags.String("board", "", "file that the processes of a design share")
-	clients := flags.String("clients", "", "where clients connect; empty: this process sends")
-	between := flags.String("between", "", "node: its own cluster address; link: where the owner listens")
-	join := flags.String("join", "", "node: the cluster address of the other")
-	batched := flags.Bool("batched", false, "link: one write for all that waits, in place of one for each message")
-	conns := flags.Int("conns", 1, "sink: connections")
-	if err := flags.Parse(args); err != nil {
-		return err
+	switch {
+	case name == "drive":
+		return drive(ctx, args)
+	case name == "sink":
+		return runSink(ctx, args)
+	case open[name] == nil:
+		return fmt.Errorf("%q: allowed are drive, node, link, redis, sink", name)
 	}
-	board, err := worker.OpenBoard(*boardName)
+	a, err := worker.ParseArgs("meshbench "+name, args)
 	if err != nil {
 		return err
 	}
-	p := &worker.Process{Board: board}
-	switch name {
-	case "node":
-		err = openNode(ctx, p, *clients, *between, *join)
-	case "link":
-		err = openLink(ctx, p, *clients, *between, *batched)
-	case "sink":
-		return runSink(ctx, *clients, *conns, board, os.Stdout)
-	default:
-		return fmt.Errorf("%q: allowed are drive, node, link, sink", name)
-	}
+	p, err := open[name](ctx, a)
 	if err != nil {
 		return err
 	}

@@ -17,37 +17,36 @@ import (
 
 // outputBytes is what a client may be behind, in bytes: more than is ever under
 // way, so that no connection is too slow.
-const outputBytes = 16 << 20
+const outputBytes = 64 << 20
 
-// A nodeSender sends by id, wherever the connections are.
+// A nodeSender sends by id.
 type nodeSender struct {
-	node *flamingo.Node
-	ids  []flamingo.ID
-	err  error // of Use
+	node     *flamingo.Node
+	ids, all []flamingo.ID
 }
 
-// openNode opens a node, the owner with clients and the sender without. Both
-// can send.
-func openNode(ctx context.Context, p *worker.Process, clients, between, join string) error {
+var _ worker.Sender = (*nodeSender)(nil)
+
+// openNode opens a node.
+func openNode(ctx context.Context, a worker.Args) (*worker.Process, error) {
+	board, err := worker.OpenBoard(a.Board)
+	if err != nil {
+		return nil, err
+	}
 	opts := flamingo.Opts{
-		Listen: []string{"tcp://127.0.0.1:0"}, OutputBytes: outputBytes,
+		Listen: []string{"tcp://" + a.Clients}, OutputBytes: outputBytes,
 		Ignore:  flamingo.IgnoreCloses,
-		Cluster: between,
+		Cluster: a.Listen,
 		Logger:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
-	if clients != "" {
-		opts.Listen = []string{"tcp://" + clients}
-	}
-	if join != "" {
-		opts.Join = []string{join}
+	if a.Dial != "" {
+		opts.Join = []string{a.Dial}
 	}
 	n, err := flamingo.OpenContext(ctx, opts)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.Sender = &nodeSender{node: n}
-	p.IDs = takeIDs(n)
-	return nil
+	return &worker.Process{Board: board, Sender: &nodeSender{node: n}, IDs: takeIDs(n)}, nil
 }
 
 // takeIDs takes the connections of n, and returns a function that lists them.
@@ -70,33 +69,27 @@ func takeIDs(n *flamingo.Node) func() []uint64 {
 	}
 }
 
-// Use implements worker.Sender. It waits until the ids can be reached.
-func (s *nodeSender) Use(ids []uint64) {
-	s.ids = make([]flamingo.ID, len(ids))
-	for i, id := range ids {
-		s.ids[i] = flamingo.ID(id)
+// Use implements worker.Sender.
+func (s *nodeSender) Use(ids, own []uint64) error {
+	s.all = nil
+	for _, id := range slices.Concat(ids, own) {
+		s.all = append(s.all, flamingo.ID(id))
 	}
+	s.ids = s.all[:len(ids)]
 	ctx := context.Background()
-	s.err = within(ctx, 20*time.Second, func() error {
+	return within(ctx, 20*time.Second, func() error {
 		_, err := s.node.Describe(ctx, s.ids[0])
 		return err
 	})
 }
 
 // Data implements worker.Sender.
-func (s *nodeSender) Data(to int, msg []byte) error {
-	return s.node.SendData(s.ids[to], msg)
-}
+func (s *nodeSender) Data(to int, msg []byte) error { return s.node.SendData(s.ids[to], msg) }
 
-// Many implements worker.Sender.
-func (s *nodeSender) Many(n int, msg []byte) error {
-	return errors.Join(s.node.SendMany(s.ids[:n], msg)...)
-}
+// Publish implements worker.Sender.
+func (s *nodeSender) Publish(msg []byte) error { return errors.Join(s.node.SendMany(s.all, msg)...) }
 
 // Wait implements worker.Sender.
 func (s *nodeSender) Wait(ctx context.Context, to int, msg []byte) error {
-	if s.err != nil {
-		return s.err
-	}
 	return s.node.Send(ctx, s.ids[to], msg)
 }

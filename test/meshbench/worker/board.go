@@ -7,18 +7,20 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
-// MessageBytes is the length of every message, as a client receives it.
-const MessageBytes = 64
+// A Board is memory that the processes of one design share: the client program
+// writes there what it has received. Reading it costs the sender under test no
+// system call.
+type Board struct{ *layout }
 
-// A Board is a page of memory that the processes of one design share: the
-// client program writes there what it has received. Reading it costs the
-// sender under test no system call.
-type Board struct {
-	mem   []byte
-	bytes *atomic.Uint64 // received by all clients
+type layout struct {
+	messages, doubled, disordered, foreign atomic.Uint64
+
+	last      atomic.Int64 // Unix time in nanoseconds of the newest of them
+	latencies latencies
 }
 
 // OpenBoard maps the file name, which is made if it is missing. The mapping
@@ -29,19 +31,48 @@ func OpenBoard(name string) (*Board, error) {
 		return nil, err
 	}
 	defer f.Close()
-	const page = 4096
-	if err := f.Truncate(page); err != nil {
+	const size = int(unsafe.Sizeof(layout{}))
+	if err := f.Truncate(int64(size)); err != nil {
 		return nil, err
 	}
-	mem, err := syscall.Mmap(int(f.Fd()), 0, page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	mem, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", name, err)
 	}
-	return &Board{mem: mem, bytes: (*atomic.Uint64)(unsafe.Pointer(&mem[0]))}, nil
+	return &Board{(*layout)(unsafe.Pointer(&mem[0]))}, nil
 }
 
-// Add counts bytes that a client has received.
-func (b *Board) Add(n int) { b.bytes.Add(uint64(n)) }
+// Add counts what clients have received by now.
+func (b *Board) Add(t Tally) {
+	b.last.Store(time.Now().UnixNano())
+	b.doubled.Add(t.Doubled)
+	b.disordered.Add(t.Disordered)
+	b.foreign.Add(t.Foreign)
+	b.messages.Add(t.Messages)
+}
+
+// AddLatency counts how long one message took.
+func (b *Board) AddLatency(d time.Duration) { b.latencies.add(d) }
 
 // Messages returns how many messages the clients have received.
-func (b *Board) Messages() uint64 { return b.bytes.Load() / MessageBytes }
+func (b *Board) Messages() uint64 { return b.messages.Load() }
+
+// Last returns when they received the newest.
+func (b *Board) Last() time.Time { return time.Unix(0, b.last.Load()) }
+
+// Tally returns what they have received.
+func (b *Board) Tally() Tally {
+	return Tally{
+		Messages: b.messages.Load(), Doubled: b.doubled.Load(),
+		Disordered: b.disordered.Load(), Foreign: b.foreign.Load(),
+	}
+}
+
+// Latencies returns how long timed messages took.
+func (b *Board) Latencies() Latencies {
+	all := make(Latencies, latencyBuckets)
+	for i := range all {
+		all[i] = b.latencies[i].Load()
+	}
+	return all
+}

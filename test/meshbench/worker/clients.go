@@ -5,21 +5,14 @@ package worker
 import (
 	"net"
 	"sync"
-	"sync/atomic"
 )
 
 // Clients are the client connections of a design that has no node for them.
-// They are numbered from one, in the order in which they were accepted.
+// They are numbered from one, in the order in which they were accepted. The zero
+// value has none.
 type Clients struct {
-	all atomic.Pointer[[]net.Conn] // replaced under mu
 	mu  sync.Mutex
-}
-
-// NewClients returns no clients yet.
-func NewClients() *Clients {
-	c := &Clients{}
-	c.all.Store(new([]net.Conn))
-	return c
+	all []net.Conn // guarded by mu
 }
 
 // Accept takes connections until ln is closed.
@@ -30,35 +23,37 @@ func (c *Clients) Accept(ln net.Listener) {
 			return
 		}
 		c.mu.Lock()
-		all := append([]net.Conn(nil), *c.all.Load()...)
-		all = append(all, conn)
-		c.all.Store(&all)
+		c.all = append(c.all, conn)
 		c.mu.Unlock()
 	}
 }
 
 // IDs returns the numbers.
 func (c *Clients) IDs() []uint64 {
-	ids := make([]uint64, len(*c.all.Load()))
+	ids := make([]uint64, c.count())
 	for i := range ids {
 		ids[i] = uint64(i + 1)
 	}
 	return ids
 }
 
-// Get returns the connection with a number.
-func (c *Clients) Get(id uint64) net.Conn {
-	if all := *c.all.Load(); id > 0 && id <= uint64(len(all)) {
-		return all[id-1]
-	}
-	return nil
+func (c *Clients) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all)
+}
+
+func (c *Clients) get(id uint64) net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all[id-1]
 }
 
 // Buffers collect output for clients, so that many messages become one write.
 // They belong to one goroutine.
 type Buffers struct {
 	clients *Clients
-	pending []*pending // by number
+	pending []*pending // by number less one
 	dirty   []*pending
 	size    int
 }
@@ -68,27 +63,47 @@ type pending struct {
 	buf  []byte
 }
 
-// bufferedBytes is how much is collected at most.
-const bufferedBytes = 1 << 20
+// Buffers are full at fullBytes, if that is fullEach for every client on average:
+// to few clients no more than the cache holds, to many enough for a write.
+const (
+	fullBytes = 1 << 20
+	fullEach  = 4 << 10
+)
 
 // NewBuffers returns buffers for c.
-func NewBuffers(c *Clients) *Buffers {
-	return &Buffers{clients: c}
+func NewBuffers(c *Clients) *Buffers { return &Buffers{clients: c} }
+
+// Put appends msg to what is to be written to a client. It reports whether the
+// buffers are full.
+func (b *Buffers) Put(id uint64, msg []byte) (full bool) {
+	b.reach(id)
+	b.put(b.pending[id-1], msg)
+	return b.full()
 }
 
-// Put appends msg to what is to be written to a client that was accepted before
-// the first Put. It reports whether the buffers are full.
-func (b *Buffers) Put(id uint64, msg []byte) (full bool) {
-	for uint64(len(b.pending)) <= id {
-		b.pending = append(b.pending, &pending{conn: b.clients.Get(uint64(len(b.pending)))})
+// PutAll is Put to every client.
+func (b *Buffers) PutAll(msg []byte) (full bool) {
+	b.reach(uint64(b.clients.count()))
+	for _, p := range b.pending {
+		b.put(p, msg)
 	}
-	p := b.pending[id]
+	return b.full()
+}
+
+func (b *Buffers) full() bool { return b.size >= max(fullBytes, len(b.dirty)*fullEach) }
+
+func (b *Buffers) reach(id uint64) {
+	for n := uint64(len(b.pending)); n < id; n++ {
+		b.pending = append(b.pending, &pending{conn: b.clients.get(n + 1)})
+	}
+}
+
+func (b *Buffers) put(p *pending, msg []byte) {
 	if len(p.buf) == 0 {
 		b.dirty = append(b.dirty, p)
 	}
 	p.buf = append(p.buf, msg...)
 	b.size += len(msg)
-	return b.size >= bufferedBytes
 }
 
 // Flush writes what was collected.

@@ -3,7 +3,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,17 +13,19 @@ import (
 )
 
 // A Sender is one end of a design: it sends to the connections of another
-// process, or of its own.
+// process.
 type Sender interface {
-	// Use says which connections there are. The other methods number them from
-	// zero. It is not called during them.
-	Use(ids []uint64)
+	// Use says which connections there are: those of the other process, and of
+	// this one. The other methods number the former from zero. It is not called
+	// during them, and returns once they can be reached.
+	Use(ids, own []uint64) error
 
 	// Data sends msg to one connection and does not wait for it to be written.
+	// It keeps nothing of msg.
 	Data(to int, msg []byte) error
 
-	// Many sends msg to the first n connections.
-	Many(n int, msg []byte) error
+	// Publish sends msg to the connections of both processes.
+	Publish(msg []byte) error
 
 	// Wait sends msg to one connection and waits until it is written to its
 	// socket.
@@ -35,7 +36,9 @@ type Sender interface {
 type Load struct {
 	Goroutines int
 	Conns      int  // messages go to the first so many, in turn
-	Many       bool // one message to all of them at a time
+	Size       int  // of each message, in bytes, at least HeaderBytes
+	PerSecond  int  // of each goroutine; 0: as fast as it can
+	Timed      bool // messages say when they were sent
 }
 
 // underway is how many messages are on their way to the clients at most: more
@@ -51,146 +54,194 @@ const stride = 64
 type run struct {
 	p       *Process
 	load    Load
+	number  uint32
 	base    uint64 // messages received before it
 	ended   atomic.Bool
 	sent    atomic.Uint64
 	sending sync.WaitGroup
 
 	mu  sync.Mutex
-	err error // guarded by mu: the first
+	err error // guarded by mu
+}
+
+func (p *Process) newRun(l Load) *run {
+	p.runs++
+	return &run{p: p, load: l, number: p.runs, base: p.Board.Messages()}
 }
 
 func (p *Process) start(l Load) {
-	r := &run{p: p, load: l, base: p.Board.Messages()}
+	r := p.newRun(l)
 	p.run = r
 	for g := range l.Goroutines {
-		r.sending.Go(func() {
-			if err := r.send(g); err != nil {
-				r.mu.Lock()
-				r.err = errors.Join(r.err, err)
-				r.mu.Unlock()
-			}
-		})
+		r.sending.Go(func() { r.failed(r.send(g)) })
 	}
 }
 
-// drainTimeout bounds how long the clients may take to receive what was sent.
-const drainTimeout = 10 * time.Second
+func (r *run) failed(err error) {
+	if err == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = errors.Join(r.err, err)
+}
 
 // stop ends the run, and waits until the clients have received what it sent.
-func (p *Process) stop(ctx context.Context) error {
+func (p *Process) stop() (a Answer, err error) {
 	r := p.run
 	p.run = nil
 	r.ended.Store(true)
 	r.sending.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return errors.Join(r.err, p.drain(ctx, r.base+r.sent.Load()))
+	a.Sent = r.sent.Load()
+	r.drain(a.Sent)
+	return a, r.err
 }
 
-// drain waits until the clients have received all of sent messages.
-func (p *Process) drain(ctx context.Context, sent uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
+// Bounds of the wait for what was sent.
+const (
+	drainTimeout = 10 * time.Second
+	quiet        = 20 * time.Millisecond // for what should not come
+)
+
+// drain waits until the clients have received all of sent messages, or hope is
+// lost: what is missing is counted as such by whoever compares.
+func (r *run) drain(sent uint64) {
+	end := time.Now().Add(drainTimeout)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for p.Board.Messages() != sent {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%d messages were received, want %d", p.Board.Messages(), sent)
-		}
+	for r.p.Board.Messages() < r.base+sent && time.Now().Before(end) {
+		<-tick.C
 	}
-	return nil
+	time.Sleep(quiet) //nolint:forbidigo // there is no event for something that does not happen
 }
 
-var message = append(bytes.Repeat([]byte{'x'}, MessageBytes-1), '\n')
+// A series are the messages of one goroutine of a run, to each of its
+// connections in turn.
+type series struct {
+	run   *run
+	msg   []byte
+	first int // its first connection, and then every step-th
+	step  int
+	to    int
+	seqs  []uint64 // next, by connection
+}
+
+func (r *run) series(g int) *series {
+	return &series{
+		run: r, msg: make([]byte, r.load.Size), first: g % r.load.Conns, step: r.load.Goroutines,
+		to: g % r.load.Conns, seqs: make([]uint64, r.load.Conns),
+	}
+}
+
+// next returns the next message, which is valid until the one after it.
+func (s *series) next() (to int, msg []byte) {
+	to = s.to
+	h := header{size: uint32(len(s.msg)), run: s.run.number, to: uint32(to), seq: s.seqs[to]}
+	if s.run.load.Timed {
+		h.at = uint64(time.Now().UnixNano())
+	}
+	h.put(s.msg)
+	s.seqs[to]++
+	if s.to += s.step; s.to >= s.run.load.Conns {
+		s.to = s.first
+	}
+	return to, s.msg
+}
 
 // send is one goroutine of the run.
 func (r *run) send(g int) error {
-	tick := time.NewTicker(100 * time.Microsecond)
-	defer tick.Stop()
-	to := g * r.load.Conns / r.load.Goroutines
-	step := stride
-	if r.load.Many {
-		step = r.load.Conns
+	steps, err := r.steps()
+	if err != nil {
+		return err
 	}
-	for !r.ended.Load() {
-		if sent := r.base + r.sent.Add(uint64(step)); !r.await(sent, tick.C) {
-			r.sent.Add(-uint64(step))
-			return nil
+	defer steps.close()
+	for s := r.series(g); !r.ended.Load(); {
+		n, err := steps.next()
+		if n == 0 || err != nil {
+			return err
 		}
-		if r.load.Many {
-			if err := r.p.Sender.Many(r.load.Conns, message); err != nil {
-				return err
-			}
-			continue
-		}
-		for range step {
-			if err := r.p.Sender.Data(to, message); err != nil {
-				return err
-			}
-			if to++; to >= r.load.Conns {
-				to = 0
+		for range n {
+			to, msg := s.next()
+			if err := r.p.Sender.Data(to, msg); err != nil {
+				return fmt.Errorf("message to %d: %w", to, err)
 			}
 		}
+		r.sent.Add(uint64(n))
 	}
 	return nil
-}
-
-// await waits until few enough of sent messages are under way. It reports false
-// when the run has ended.
-func (r *run) await(sent uint64, tick <-chan time.Time) bool {
-	for sent > r.p.Board.Messages()+underway {
-		if r.ended.Load() {
-			return false
-		}
-		<-tick
-	}
-	return true
 }
 
 // wait keeps one message under way for each goroutine of l, for d.
 func (p *Process) wait(ctx context.Context, l Load, d time.Duration) (a Answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d+drainTimeout)
 	defer cancel()
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		took []time.Duration
-	)
-	base, end := p.Board.Messages(), time.Now().Add(d)
+	r := p.newRun(l)
+	var took []time.Duration // guarded by r.mu
+	end := time.Now().Add(d)
 	for g := range l.Goroutines {
-		wg.Go(func() {
-			mine, sendErr := p.waitOne(ctx, l, g, end)
-			mu.Lock()
-			defer mu.Unlock()
+		r.sending.Go(func() {
+			mine, err := r.waitOne(ctx, g, end)
+			r.failed(err)
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			took = append(took, mine...)
-			err = errors.Join(err, sendErr)
 		})
 	}
-	wg.Wait()
-	a.Count = len(took)
-	err = errors.Join(err, p.drain(ctx, base+uint64(a.Count)))
-	if a.Count > 0 {
-		slices.Sort(took)
-		a.P50, a.P99 = took[a.Count/2], took[a.Count*99/100]
-	}
-	return a, err
+	r.sending.Wait()
+	a.Sent = uint64(len(took))
+	r.drain(a.Sent)
+	a.quantiles(took)
+	return a, r.err
 }
 
-func (p *Process) waitOne(ctx context.Context, l Load, g int, end time.Time) (took []time.Duration, err error) {
+func (r *run) waitOne(ctx context.Context, g int, end time.Time) (took []time.Duration, err error) {
 	took = make([]time.Duration, 0, 1<<16)
-	to := g * l.Conns / l.Goroutines
+	s := r.series(g)
 	for now := time.Now(); now.Before(end); {
-		if err := p.Sender.Wait(ctx, to, message); err != nil {
+		to, msg := s.next()
+		if err := r.p.Sender.Wait(ctx, to, msg); err != nil {
 			return took, err
 		}
 		after := time.Now()
 		took, now = append(took, after.Sub(now)), after
-		if to++; to >= l.Conns {
-			to = 0
-		}
 	}
 	return took, nil
+}
+
+// publish sends one message after the other to all of l.Conns, each when the one
+// before has reached every client.
+func (p *Process) publish(l Load, d time.Duration) (a Answer, err error) {
+	r := p.newRun(l)
+	msg := make([]byte, l.Size)
+	h := header{size: uint32(l.Size), run: r.number, to: toAll}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	var took []time.Duration
+	for begin := time.Now(); time.Since(begin) < d; h.seq++ {
+		h.put(msg)
+		sent := time.Now()
+		if err := p.Sender.Publish(msg); err != nil {
+			return a, err
+		}
+		a.Sent += uint64(l.Conns)
+		for p.Board.Messages() < r.base+a.Sent {
+			if time.Since(sent) > drainTimeout {
+				return a, fmt.Errorf("publish: %d of %d messages came within %s", p.Board.Messages()-r.base, a.Sent, drainTimeout)
+			}
+			<-tick.C
+		}
+		took = append(took, p.Board.Last().Sub(sent.Round(0)))
+	}
+	a.Calls = len(took)
+	a.quantiles(took)
+	r.drain(a.Sent)
+	return a, nil
+}
+
+func (a *Answer) quantiles(took []time.Duration) {
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	a.P50, a.P99 = took[len(took)/2], took[len(took)*99/100]
 }

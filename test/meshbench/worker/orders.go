@@ -16,10 +16,11 @@ import (
 
 // An Order is a line of JSON that the driver writes to a process.
 type Order struct {
-	Do   string        // ids, use, start, stop, wait, allocs, profile
+	Do   string        // ids, use, start, stop, wait, publish, allocs, profile
 	IDs  []uint64      `json:",omitempty"` // use: where to send from now on
-	Load Load          // start, wait
-	For  time.Duration // wait: how long
+	Own  []uint64      `json:",omitempty"` // use: connections of this process
+	Load Load          // start, wait, publish
+	For  time.Duration // wait, publish: how long
 	File string        // profile: begin to write one here; empty: end it
 }
 
@@ -27,19 +28,20 @@ type Order struct {
 type Answer struct {
 	Err      string
 	IDs      []uint64      `json:",omitempty"` // ids: of the connections accepted, in order
-	Count    int           // wait: sends that were written
-	P50, P99 time.Duration // wait: how long one took
+	Sent     uint64        // stop, wait, publish: messages, one for each connection
+	Calls    int           // publish: how often
+	P50, P99 time.Duration // wait, publish: how long one took
 	Mallocs  uint64        // allocs: allocations since the process began
-	Bytes    uint64        // allocs: and their bytes
 }
 
 // A Process carries out orders.
 type Process struct {
-	Sender Sender          // nil: it sends nothing
-	IDs    func() []uint64 // nil: it has no connections
+	Sender Sender
+	IDs    func() []uint64
 	Board  *Board
 
 	run     *run
+	runs    uint32
 	profile *os.File
 }
 
@@ -68,17 +70,19 @@ func (p *Process) do(ctx context.Context, o Order) (a Answer, err error) {
 	case "ids":
 		a.IDs = p.IDs()
 	case "use":
-		p.Sender.Use(o.IDs)
+		err = p.Sender.Use(o.IDs, o.Own)
 	case "start":
 		p.start(o.Load)
 	case "stop":
-		err = p.stop(ctx)
+		a, err = p.stop()
 	case "wait":
 		a, err = p.wait(ctx, o.Load, o.For)
+	case "publish":
+		a, err = p.publish(o.Load, o.For)
 	case "allocs":
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		a.Mallocs, a.Bytes = m.Mallocs, m.TotalAlloc
+		a.Mallocs = m.Mallocs
 	case "profile":
 		err = p.profileTo(o.File)
 	default:

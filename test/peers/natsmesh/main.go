@@ -8,7 +8,7 @@ package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -34,58 +34,46 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("natsmesh", flag.ContinueOnError)
-	boardName := flags.String("board", "", "file that the processes of a design share")
-	clients := flags.String("clients", "", "where clients connect; empty: this process sends")
-	route := flags.String("route", "", "the owner's address between servers")
-	join := flags.String("join", "", "the same, for the sender")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	board, err := worker.OpenBoard(*boardName)
+	a, err := worker.ParseArgs("natsmesh", args)
 	if err != nil {
 		return err
 	}
-	conn, err := open(*route, *join)
+	conn, err := open(a.Listen, a.Dial)
 	if err != nil {
 		return err
 	}
-	p := &worker.Process{Board: board, IDs: func() []uint64 { return nil }}
-	if *clients == "" {
-		p.Sender = &sender{conn: conn}
-		return p.Obey(ctx, os.Stdin, os.Stdout)
-	}
-	ln, err := net.Listen("tcp", *clients)
+	p, clients, err := a.Gateway()
 	if err != nil {
 		return err
 	}
-	accepted := worker.NewClients()
-	go accepted.Accept(ln)
-	p.IDs = accepted.IDs
+	p.Sender = &sender{conn: conn}
 	messages := make(chan *nats.Msg, 64<<10) // more than is ever under way
-	if _, err := conn.ChanSubscribe(prefix+"*", messages); err != nil {
-		return err
+	subjects := []string{all}
+	if !a.Sends {
+		subjects = append(subjects, prefix+"*")
 	}
-	go func() { panic(serve(messages, worker.NewBuffers(accepted))) }()
+	for _, subject := range subjects {
+		if _, err := conn.ChanSubscribe(subject, messages); err != nil {
+			return err
+		}
+	}
+	go func() { panic(serve(messages, worker.NewBuffers(clients))) }()
 	return p.Obey(ctx, os.Stdin, os.Stdout)
 }
 
 // open starts a server and connects to it over loopback, as programs do.
-func open(route, join string) (*nats.Conn, error) {
+func open(listen, dial string) (*nats.Conn, error) {
+	route, err := net.ResolveTCPAddr("tcp", listen)
+	if err != nil {
+		return nil, err
+	}
 	opts := &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true,
 		MaxPending: 256 << 20,
-		Cluster:    server.ClusterOpts{Name: "meshbench", Host: "127.0.0.1", Port: server.RANDOM_PORT},
+		Cluster:    server.ClusterOpts{Name: "meshbench", Host: "127.0.0.1", Port: route.Port},
 	}
-	if route != "" {
-		a, err := net.ResolveTCPAddr("tcp", route)
-		if err != nil {
-			return nil, err
-		}
-		opts.Cluster.Port = a.Port
-	}
-	if join != "" {
-		opts.Routes = []*url.URL{{Scheme: "nats-route", Host: join}}
+	if dial != "" {
+		opts.Routes = []*url.URL{{Scheme: "nats-route", Host: dial}}
 	}
 	s, err := server.NewServer(opts)
 	if err != nil {
@@ -98,17 +86,20 @@ func open(route, join string) (*nats.Conn, error) {
 	return nats.Connect(s.ClientURL(), nats.MaxReconnects(0))
 }
 
-const prefix = "c."
+// Subjects: of one client, and of all.
+const (
+	prefix = "c."
+	all    = "all"
+)
 
 // serve writes messages to the clients, those that wait at once.
 func serve(messages <-chan *nats.Msg, out *worker.Buffers) error {
 	var waiting []*nats.Msg
 	for m := range messages {
-		id, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, prefix), 10, 64)
+		full, err := put(m, out)
 		if err != nil {
 			return err
 		}
-		full := out.Put(id, m.Data)
 		if m.Reply != "" {
 			waiting = append(waiting, m)
 		}
@@ -128,45 +119,46 @@ func serve(messages <-chan *nats.Msg, out *worker.Buffers) error {
 	return nil
 }
 
+func put(m *nats.Msg, out *worker.Buffers) (full bool, err error) {
+	if m.Subject == all {
+		return out.PutAll(m.Data), nil
+	}
+	id, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, prefix), 10, 64)
+	if err != nil {
+		return false, err
+	}
+	return out.Put(id, m.Data), nil
+}
+
 // A sender publishes.
 type sender struct {
 	conn     *nats.Conn
 	subjects []string
-	err      error // of Use
 }
 
 // Use implements worker.Sender. It waits until a subscription is known here.
-func (s *sender) Use(ids []uint64) {
+func (s *sender) Use(ids, _ []uint64) (err error) {
 	s.subjects = nil
 	for _, id := range ids {
 		s.subjects = append(s.subjects, prefix+strconv.FormatUint(id, 10))
 	}
 	end := time.Now().Add(10 * time.Second)
 	for tick := time.Tick(50 * time.Millisecond); time.Now().Before(end); <-tick {
-		if _, s.err = s.conn.Request(s.subjects[0], nil, time.Second); s.err == nil {
-			return
+		if _, err = s.conn.Request(s.subjects[0], nil, time.Second); err == nil {
+			return nil
 		}
 	}
+	return errors.Join(errors.New("no gateway answers"), err)
 }
 
 // Data implements worker.Sender.
 func (s *sender) Data(to int, msg []byte) error { return s.conn.Publish(s.subjects[to], msg) }
 
-// Many implements worker.Sender.
-func (s *sender) Many(n int, msg []byte) error {
-	for to := range n {
-		if err := s.Data(to, msg); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// Publish implements worker.Sender.
+func (s *sender) Publish(msg []byte) error { return s.conn.Publish(all, msg) }
 
 // Wait implements worker.Sender.
 func (s *sender) Wait(ctx context.Context, to int, msg []byte) error {
-	if s.err != nil {
-		return s.err
-	}
 	_, err := s.conn.RequestWithContext(ctx, s.subjects[to], msg)
 	return err
 }
