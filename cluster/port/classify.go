@@ -157,7 +157,9 @@ func (p *Port) classify(n *newcomer) {
 	case evicted:
 		p.refuse(n.conn, why)
 	case err != nil:
-		p.refuse(n.conn, reasonOf(err))
+		why := reasonOf(err)
+		p.strangers.say(p.cfg.Logger, "stranger refused", n.conn, why, err)
+		p.refuse(n.conn, why)
 	case consumer == nil:
 		p.refuse(stream, Absent)
 	default:
@@ -177,6 +179,9 @@ func (p *Port) refuse(c net.Conn, why Reason) {
 
 // reasonOf returns why classification ended with err.
 func reasonOf(err error) Reason {
+	if why, ok := distrust(err); ok {
+		return why
+	}
 	switch {
 	case errors.Is(err, ErrStranger):
 		return Stranger

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"flamingo/cluster/trust"
 )
 
 // Defaults and bounds of Config.
@@ -33,11 +35,15 @@ type Config struct {
 	// on and to dial. Set it on a network that nobody else can reach.
 	Insecure bool
 
+	// Trust makes every stream one of TLS between nodes that know the cluster's
+	// key; whoever sends packets encrypts them. Nil means clear text.
+	Trust *trust.Trust
+
 	// Network replaces the operating system's, in tests.
 	Network Network
 
-	// ClassifyTimeout is how long a connection may take to say its protocol.
-	// Zero means DefaultClassifyTimeout; at most one minute.
+	// ClassifyTimeout is how long a connection may take to say its protocol, and
+	// with Trust for both ends to be sure of each other, dialed ones too. Zero means DefaultClassifyTimeout; at most one minute.
 	ClassifyTimeout time.Duration
 
 	// MaxUnclassified bounds the connections that have not said it yet; over
@@ -90,13 +96,13 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
-// checkClear returns an error matching ErrInsecure if clear text must not be
-// spoken at addr; what names the option or the deed.
+// checkClear returns an error matching ErrInsecure if clear text would be spoken
+// at addr and must not be; what names the option or the deed.
 func (c Config) checkClear(what string, addr netip.AddrPort) error {
-	if c.Insecure || addr.Addr().Unmap().IsLoopback() {
+	if c.Insecure || c.Trust != nil || addr.Addr().Unmap().IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("%s %v: %w: without Insecure allowed are 127.0.0.0/8 and ::1", what, addr, ErrInsecure)
+	return fmt.Errorf("%s %v: %w: without a key (Trust) or Insecure allowed are 127.0.0.0/8 and ::1", what, addr, ErrInsecure)
 }
 
 // withDefaults returns c with the meaning of its zeros.

@@ -20,11 +20,21 @@ const (
 	Full                      // the queue of its consumer is full
 	Stopping                  // the port or the consumer ended
 
+	// With Trust; see the errors of package trust.
+	NoTLS         // trust.ErrNoTLS
+	NoProtocol    // trust.ErrNoProtocol
+	NoCertificate // trust.ErrNoCertificate
+	Untrusted     // trust.ErrUntrusted
+	BadRole       // trust.ErrRole
+	NoKey         // trust.ErrProof
+	Refused       // trust.ErrRefusedByPeer: the other end does not trust this one
+
 	reasons = iota
 )
 
 var reasonNames = [reasons]string{
 	"stranger", "bad version", "bad protocol", "slow", "crowded", "hung up", "absent", "full", "stopping",
+	"no tls", "no protocol", "no certificate", "untrusted certificate", "wrong role", "no key", "refused by peer",
 }
 
 // String returns the reason in words.
@@ -43,6 +53,7 @@ type Counts struct {
 	Refused      map[Reason]uint64   // connections closed unserved
 	Dialed       uint64              // streams opened by Dial
 	DialErrors   uint64
+	Distrusted   map[Reason]uint64 // dialed connections closed because of who is there; among DialErrors
 
 	PacketsReceived uint64
 	PacketsDropped  map[Reason]uint64
@@ -56,7 +67,7 @@ type counters struct {
 	accepted, acceptErrors, dialed, dialErrors        atomic.Uint64
 	packets, packetErrors, packetsSent, packetsUnsent atomic.Uint64
 	handed                                            [lastProtocol + 1]atomic.Uint64
-	refused, dropped                                  [reasons]atomic.Uint64
+	refused, distrusted, dropped                      [reasons]atomic.Uint64
 }
 
 // Counts returns what was counted so far.
@@ -69,6 +80,7 @@ func (p *Port) Counts() Counts {
 		Refused:         byReason(&n.refused),
 		Dialed:          n.dialed.Load(),
 		DialErrors:      n.dialErrors.Load(),
+		Distrusted:      byReason(&n.distrusted),
 		PacketsReceived: n.packets.Load(),
 		PacketsDropped:  byReason(&n.dropped),
 		PacketErrors:    n.packetErrors.Load(),

@@ -1,10 +1,10 @@
 // Package port is the one port between nodes: a TCP listener and a UDP socket
 // on the cluster address, shared by all that nodes have to say to each other.
 //
-// What it is not: it does not know who is at the other end. Which node, which
-// cluster and which life of a node are the business of the handshake of each
-// protocol (cluster/gossip, cluster/consensus, cluster/mesh), which follows on
-// the stream after the preamble.
+// What it is not: with Trust it lets in nodes of the cluster alone (cluster/trust),
+// but it does not know which one is at the other end. Which node, which cluster
+// and which life of a node are the business of the handshake of each protocol
+// (cluster/gossip, cluster/consensus, cluster/mesh), which follows on the stream.
 //
 // # Nouns
 //
@@ -23,15 +23,16 @@
 //	5       01 … 03      protocol: gossip, raft, mesh
 //
 // Nothing is answered: a stream that is not wanted is closed. This is clear
-// text, which New allows on loopback only, unless Insecure is set. With TLS the
-// protocol will be that of ALPN; a guard is the place for it.
+// text, which New allows on loopback only, unless Insecure is set. With Trust the
+// protocol is that of ALPN, flamingo-gossip/1, flamingo-raft/1 or flamingo-mesh/1,
+// and handed over is a stream whose ends are sure of each other.
 //
 // # What happens to a connection
 //
 //	accepted ──► unclassified ──► queue of its protocol ──► Accept
 //	                 │                │
 //	                 │                └ full, or nobody claimed it: closed
-//	                 └ stranger, slow, oldest of too many: closed
+//	                 └ stranger, not trusted, slow, oldest of too many: closed
 //
 // Everything that is closed unserved is counted under a [Reason]. When
 // connections come faster than they are classified, the oldest unclassified

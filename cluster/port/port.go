@@ -24,6 +24,8 @@ type Port struct {
 	slots  chan struct{}
 	counts counters
 
+	strangers, impostors notices // among those that dial, and that are dialed
+
 	mu       sync.Mutex
 	stage    stage
 	listener net.Listener
@@ -51,9 +53,13 @@ func New(cfg Config) (*Port, error) {
 		return nil, fmt.Errorf("port: %w: %w", ErrBadConfig, err)
 	}
 	cfg = cfg.withDefaults()
+	var g guard = clearText{}
+	if cfg.Trust != nil {
+		g = secured{cfg.Trust}
+	}
 	return &Port{
 		cfg:     cfg,
-		guard:   clearText{},
+		guard:   g,
 		slots:   make(chan struct{}, cfg.MaxUnclassified),
 		waiting: newWaiting(),
 	}, nil
@@ -199,8 +205,9 @@ func (p *Port) end() {
 
 // Dial opens a stream of the given protocol to the node at addr. It blocks
 // until the stream is open, the network gives up, or ctx is done. That it
-// succeeds says nothing about the other end: a stream that is not wanted there
-// is closed. The caller owns the result.
+// succeeds says nothing about the other end, but that it is a node of the cluster if
+// there is Trust: a stream that is not wanted there is closed. The caller owns the
+// result, which with Trust is a *trust.Conn.
 func (p *Port) Dial(ctx context.Context, addr netip.AddrPort, proto Protocol) (net.Conn, error) {
 	nc, err := p.dial(ctx, addr, proto)
 	if err != nil {
@@ -223,11 +230,19 @@ func (p *Port) dial(ctx context.Context, addr netip.AddrPort, proto Protocol) (n
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(p.cfg.ClassifyTimeout)) //nolint:errcheck // a closed connection shows in the guard
 	stream, err := p.guard.dialed(nc, proto)
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
+	}
 	if !stop() { // the context ended and closed nc
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
+		if why, ok := distrust(err); ok {
+			p.counts.distrusted[why].Add(1)
+			p.impostors.say(p.cfg.Logger, "node not trusted, or does not trust this one", nc, why, err)
+		}
 		nc.Close()
 		return nil, err
 	}

@@ -1,0 +1,110 @@
+package trust
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+)
+
+// Dialed shows the accepting end of nc who this node is, and makes sure of that
+// one; alpn is the protocol that is to follow. It blocks until the deadline of nc
+// or its end. The error matches one of the conditions of a stream, or is the
+// network's; the caller then closes nc.
+func (t *Trust) Dialed(nc net.Conn, alpn string) (net.Conn, error) {
+	s := t.current.Load()
+	cfg := t.config(s, x509.ExtKeyUsageServerAuth)
+	cfg.NextProtos = []string{alpn}
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &s.shown, nil }
+	c, raw := tlsConn(nc, cfg, tls.Client)
+	if err := c.Handshake(); err != nil {
+		return nil, handshakeError(err)
+	}
+	state := c.ConnectionState()
+	if state.NegotiatedProtocol != alpn {
+		return nil, fmt.Errorf("%w: %q instead of %q", ErrNoProtocol, state.NegotiatedProtocol, alpn)
+	}
+	session, err := exported(&state)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoTLS, err)
+	}
+	if err := proveDialed(c, s.proofs, session); err != nil {
+		return nil, err
+	}
+	return newConn(c, raw, state, s), nil
+}
+
+// Accepted makes sure of the dialing end of nc, shows it who this node is, and
+// returns which of the protocols is to follow. Otherwise it is as Dialed.
+func (t *Trust) Accepted(nc net.Conn, alpns []string) (net.Conn, string, error) {
+	s := t.current.Load()
+	cfg := t.config(s, x509.ExtKeyUsageClientAuth)
+	cfg.NextProtos = alpns
+	cfg.Certificates = []tls.Certificate{s.shown}
+	if s.certified != nil {
+		cfg.ClientAuth = tls.RequestClientCert // judge refuses who shows none
+	}
+	// Only so can the reason be told from others.
+	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if !slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(alpns, p) }) {
+			return nil, ErrNoProtocol
+		}
+		return nil, nil //nolint:nilnil // that is: go on with this one
+	}
+	c, raw := tlsConn(nc, cfg, tls.Server)
+	if err := c.Handshake(); err != nil {
+		return nil, "", handshakeError(err)
+	}
+	state := c.ConnectionState()
+	session, err := exported(&state)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: %w", ErrNoTLS, err)
+	}
+	if err := proveAccepted(c, s.proofs, session); err != nil {
+		if alert := tls.AlertError(0); errors.As(err, &alert) {
+			err = fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
+		}
+		return nil, "", err
+	}
+	return newConn(c, raw, state, s), state.NegotiatedProtocol, nil
+}
+
+// config is what both ends have in common. The certificate of the other end is
+// judged here and not by package tls, which knows names of hosts: nodes have
+// addresses that may change, and identities.
+func (t *Trust) config(s *snapshot, usage x509.ExtKeyUsage) *tls.Config {
+	return &tls.Config{
+		MinVersion:                  tls.VersionTLS13,
+		InsecureSkipVerify:          true, //nolint:gosec // see VerifyConnection, and the proof of the key
+		SessionTicketsDisabled:      true, // each stream is judged anew
+		DynamicRecordSizingDisabled: true, // a batch goes into as few records as it fits into
+		Time:                        t.cfg.Now,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if s.certified == nil {
+				return nil
+			}
+			_, err := s.certified.judge(state.PeerCertificates, usage, t.cfg.ClusterName, t.cfg.Now())
+			return err
+		},
+	}
+}
+
+// handshakeError gives a failed handshake its condition.
+func handshakeError(err error) error {
+	for _, known := range []error{ErrNoProtocol, ErrNoCertificate, ErrUntrusted, ErrRole} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
+	}
+	var network net.Error
+	if errors.As(err, &network) || isEnd(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoTLS, err)
+}

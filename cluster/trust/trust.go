@@ -1,0 +1,222 @@
+package trust
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lookEvery is how often the files are looked at: soon enough for an operator who
+// waits for it, and a few calls of the system a second.
+const lookEvery = time.Second
+
+// Config holds the settings of a Trust.
+type Config struct {
+	// ClusterName is the cluster's. Required; with certificates one that CheckName
+	// takes.
+	ClusterName string
+
+	// KeyFile holds the keys of the cluster. Required: packets of gossip know
+	// no certificates.
+	KeyFile string
+
+	// Cert, Key and CA are files in PEM form: the certificate of this node, its
+	// private key, and the CA of all nodes. All or none.
+	Cert, Key, CA string
+
+	// Now reads the wall clock, for certificates. Nil means time.Now.
+	Now func() time.Time
+
+	// Logger gets what an operator may want to know. Nil means none.
+	Logger *slog.Logger
+}
+
+// Check returns everything that New would refuse c for, which reads the files.
+// The error matches ErrBadConfig.
+func (c Config) Check() error {
+	_, err := New(c)
+	return err
+}
+
+func (c Config) validate() error {
+	var faults []error
+	if c.ClusterName == "" {
+		faults = append(faults, fmt.Errorf("%w: ClusterName %q: allowed is a name", ErrBadConfig, c.ClusterName))
+	}
+	some := c.Cert != "" || c.Key != "" || c.CA != ""
+	if some && (c.Cert == "" || c.Key == "" || c.CA == "") {
+		faults = append(faults, fmt.Errorf("%w: certificate %q, key %q, CA %q: allowed are all three, or none", ErrBadConfig, c.Cert, c.Key, c.CA))
+	}
+	if c.KeyFile == "" {
+		faults = append(faults, fmt.Errorf("%w: KeyFile %q: allowed is a key file: "+
+			"packets of gossip know no certificates, and would be in clear text", ErrBadConfig, c.KeyFile))
+	}
+	if some {
+		if err := CheckName(c.ClusterName); err != nil {
+			faults = append(faults, fmt.Errorf("%w: ClusterName, which certificates hold: %w", ErrBadConfig, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Trust is what a node shows others and accepts of them. Its methods are safe for
+// concurrent use.
+type Trust struct {
+	cfg     Config // immutable
+	current atomic.Pointer[snapshot]
+	counts  counters
+
+	mu   sync.Mutex // held while the files are read
+	seen [sha256.Size]byte
+}
+
+// snapshot is what the files held at one moment. It is immutable.
+type snapshot struct {
+	keys      []Key
+	proofs    [][]byte // of keys, in their order
+	certified *certified
+	shown     tls.Certificate
+}
+
+// Counts are what a Trust counted since New.
+type Counts struct {
+	Reloads      uint64 // changes of files that were taken over
+	ReloadFaults uint64 // changes that cannot be used: what was before stays
+}
+
+type counters struct{ reloads, faults atomic.Uint64 }
+
+// New reads the files and starts nothing. The error matches ErrBadConfig, and
+// ErrBadKeyFile or ErrBadCertificate if a file is at fault.
+func New(cfg Config) (*Trust, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	t := &Trust{cfg: cfg}
+	t.seen = t.digest()
+	s, err := t.load()
+	if err != nil {
+		return nil, fmt.Errorf("trust: %w: %w", ErrBadConfig, err)
+	}
+	t.current.Store(s)
+	return t, nil
+}
+
+// load reads the files.
+func (t *Trust) load() (*snapshot, error) {
+	s := &snapshot{}
+	var keyFault, certFault error
+	s.keys, keyFault = LoadKeys(t.cfg.KeyFile)
+	for _, k := range s.keys {
+		s.proofs = append(s.proofs, k.derive("proof", t.cfg.ClusterName))
+	}
+	if t.cfg.CA == "" {
+		if before := t.current.Load(); before != nil {
+			s.shown = before.shown
+		} else {
+			s.shown, certFault = ephemeral()
+		}
+	} else if s.certified, certFault = loadCertified(t.cfg.Cert, t.cfg.Key, t.cfg.CA, t.cfg.ClusterName, t.cfg.Now()); certFault == nil {
+		s.shown = s.certified.pair
+	}
+	if err := errors.Join(keyFault, certFault); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// GossipKeys returns the keys for packets of gossip. The first is used, all are
+// accepted.
+func (t *Trust) GossipKeys() (keys [][]byte) {
+	for _, k := range t.current.Load().keys {
+		keys = append(keys, k.derive("gossip", t.cfg.ClusterName))
+	}
+	return keys
+}
+
+// Keys returns how many keys are accepted.
+func (t *Trust) Keys() int { return len(t.current.Load().keys) }
+
+// Own returns what this node's certificate says, and until when; zero without a
+// CA.
+func (t *Trust) Own() (Identity, time.Time) {
+	c := t.current.Load().certified
+	if c == nil {
+		return Identity{}, time.Time{}
+	}
+	return c.own, c.until
+}
+
+// Counts returns what was counted so far.
+func (t *Trust) Counts() Counts {
+	return Counts{Reloads: t.counts.reloads.Load(), ReloadFaults: t.counts.faults.Load()}
+}
+
+// Run follows the files until ctx is done, then returns nil. changed is called
+// after each change that was taken over, and must not call back.
+func (t *Trust) Run(ctx context.Context, changed func()) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if t.follow() {
+				changed()
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// follow takes over what has changed, if it can be used, and reports whether it
+// did.
+func (t *Trust) follow() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.digest()
+	if now == t.seen {
+		return false
+	}
+	t.seen = now // what changes from here on is seen next time
+	s, err := t.load()
+	if err != nil {
+		t.counts.faults.Add(1)
+		t.cfg.Logger.Error("changed keys or certificates between nodes cannot be used; the former ones stay", "err", err)
+		return false
+	}
+	t.current.Store(s)
+	t.counts.reloads.Add(1)
+	t.cfg.Logger.Info("keys and certificates between nodes read again",
+		"key_file", t.cfg.KeyFile, "keys", len(s.keys), "cert", t.cfg.Cert)
+	return true
+}
+
+// digest tells one state of the files from another: what they hold, and who may
+// read it. Reading so little costs less than to find out from their times.
+func (t *Trust) digest() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, path := range []string{t.cfg.KeyFile, t.cfg.Cert, t.cfg.Key, t.cfg.CA} {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			text, _ := readAtMost(path) // a fault is one of load, too
+			part := sha256.Sum256(text)
+			fmt.Fprintf(h, "%o %x", info.Mode(), part)
+		}
+		h.Write([]byte{0})
+	}
+	h.Sum(sum[:0])
+	return sum
+}
