@@ -13,6 +13,7 @@ import (
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
+	"flamingo/cluster/trust"
 	"flamingo/idspace"
 )
 
@@ -22,6 +23,7 @@ type Cluster struct {
 	cfg    Config         // immutable
 	boot   idspace.BootID // immutable
 	port   *port.Port
+	trust  *trust.Trust   // nil in clear text
 	gossip *gossip.Gossip // set by Listen
 	mesh   *mesh.Mesh
 	dir    *directory
@@ -65,12 +67,16 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	p, err := port.New(cfg.portConfig())
+	secrets, err := cfg.openTrust()
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	p, err := port.New(cfg.portConfig(secrets))
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c := &Cluster{
-		cfg: cfg, boot: boot, port: p, notice: newNotice(), reads: newReads(),
+		cfg: cfg, boot: boot, port: p, trust: secrets, notice: newNotice(), reads: newReads(),
 		look: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.dir = newDirectory(
@@ -121,12 +127,13 @@ func (c *Cluster) Listen(ctx context.Context) error {
 	}
 	g, err := gossip.New(gossip.Config{
 		Port: c.port, Boot: c.boot, ClusterName: c.cfg.ClusterName, Advertise: c.cfg.Advertise,
-		Seeds: c.cfg.Join, Timing: c.cfg.Timing, LeaveTimeout: goodbyeTimeout, Logger: c.cfg.Logger, Meta: meta,
+		Keys: c.gossipKeys(), Seeds: c.cfg.Join, Timing: c.cfg.Timing, LeaveTimeout: goodbyeTimeout, Logger: c.cfg.Logger, Meta: meta,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	c.gossip = g
+	c.warnOfClearText()
 	c.announce(func(m *gossip.Meta) { *m = meta })
 	return nil
 }

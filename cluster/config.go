@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
+	"flamingo/cluster/trust"
 )
 
 // Config holds the settings of a Cluster.
@@ -29,8 +31,19 @@ type Config struct {
 	// Advertise is where other nodes reach it. Zero means Address.
 	Advertise netip.AddrPort
 
-	// Insecure allows clear text on other addresses than loopback.
+	// Insecure allows clear text on other addresses than loopback; not beside
+	// KeyFile, with which nothing is in clear text.
 	Insecure bool
+
+	// KeyFile holds the keys that the nodes of the cluster share, a key a line:
+	// the first is used, all are accepted. The file is followed. Empty means clear
+	// text.
+	KeyFile string
+
+	// TLSCert, TLSKey and TLSCA are files in PEM form that tell nodes apart
+	// beside the key: this node's certificate, its private key, and the CA of all
+	// nodes. All or none; they are followed, too.
+	TLSCert, TLSKey, TLSCA string
 
 	// Join is where to look for other nodes; see gossip.Config.Seeds. The same
 	// list may be given to every node.
@@ -99,7 +112,13 @@ var ErrBadConfig = errors.New("bad config")
 // can be told before anything is opened. The error matches ErrBadConfig.
 func (c *Config) Check() error {
 	faults := []error{c.validate(), gossip.Check(c.ClusterName, c.NodeName, c.Join)}
-	if _, err := port.New(c.portConfig()); err != nil {
+	secrets, err := c.openTrust()
+	cfg := c.portConfig(secrets)
+	if err != nil {
+		faults = append(faults, err)
+		cfg.Insecure = true // that there is no key says err
+	}
+	if _, err := port.New(cfg); err != nil {
 		faults = append(faults, err)
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -115,8 +134,19 @@ func (e configError) Unwrap() error { return e.error }
 
 func (configError) Is(target error) bool { return target == ErrBadConfig }
 
-func (c *Config) portConfig() port.Config {
-	return port.Config{Addr: c.Address, Insecure: c.Insecure, Network: c.Network, Logger: c.Logger}
+func (c *Config) portConfig(secrets *trust.Trust) port.Config {
+	return port.Config{Addr: c.Address, Insecure: c.Insecure, Trust: secrets, Network: c.Network, Logger: c.Logger}
+}
+
+// openTrust reads the files of keys and certificates; nil if there are none.
+func (c *Config) openTrust() (*trust.Trust, error) {
+	if c.KeyFile+c.TLSCert+c.TLSKey+c.TLSCA == "" {
+		return nil, nil //nolint:nilnil // clear text
+	}
+	return trust.New(trust.Config{
+		ClusterName: cmp.Or(c.ClusterName, gossip.DefaultClusterName), KeyFile: c.KeyFile,
+		Cert: c.TLSCert, Key: c.TLSKey, CA: c.TLSCA, Now: c.Now, Logger: c.Logger,
+	})
 }
 
 func (c *Config) validate() error {
@@ -129,6 +159,9 @@ func (c *Config) validate() error {
 	}
 	if c.Expect == 0 && len(c.Join) == 0 {
 		bad("Join", "(none)", "at least one place to look, when no cluster is founded")
+	}
+	if c.Insecure && c.KeyFile != "" {
+		bad("Insecure", c.Insecure, "false beside a key file: with a key nothing is in clear text")
 	}
 	if c.Owner == nil {
 		bad("Owner", "(nil)", "who holds the connections")

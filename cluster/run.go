@@ -38,6 +38,7 @@ var ErrLifeEnded = errors.New("the cluster has ended this life")
 func (c *Cluster) Run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
 	ports := start(base, "port", c.port.Run)
+	secrets := start(base, "trust", c.followTrust)
 	meshes := start(base, "mesh", c.mesh.Run)
 	streams := start(base, "streams", c.acceptMesh)
 	members := start(base, "gossip", c.gossip.Run)
@@ -63,7 +64,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	parts := []*running{waits, found}
 	err = errors.Join(err, stopAll(parts))
 	c.Leave(base)
-	parts = []*running{votes, reads, views, watch, notices, members, streams, meshes, ports}
+	parts = []*running{votes, reads, views, watch, notices, members, streams, meshes, secrets, ports}
 	return errors.Join(err, stopAll(parts))
 }
 

@@ -166,8 +166,24 @@ type Opts struct {
 	Name string
 
 	// Insecure allows clear text between nodes on other addresses than
-	// loopback. Set it on a network that nobody else can reach.
+	// loopback. Set it on a network that nobody else can reach; not beside
+	// ClusterKeyFile.
 	Insecure bool
+
+	// ClusterKeyFile is the path of a file with the key that all nodes of the
+	// cluster share, 32 bytes in base64, or with several, a key a line: the first
+	// is used, all are accepted. Nobody but its owner may read it, or its group:
+	// mode 0600 or 0640. With it everything between nodes is encrypted, and nobody
+	// without it is one. The file is looked at once a second, so that a key can be
+	// changed while the cluster serves. Empty means clear text.
+	ClusterKeyFile string
+
+	// ClusterTLSCert, ClusterTLSKey and ClusterTLSCA are paths of files in PEM form
+	// that make each node one by its own certificate, beside the key: this node's
+	// certificate, its private key, and the CA that made those of all nodes. The
+	// certificate names the node as flamingo://CLUSTERNAME/node/NAME. All or none;
+	// a change is taken over like one of the key file.
+	ClusterTLSCert, ClusterTLSKey, ClusterTLSCA string
 
 	// Admin is where the program shows the node over HTTP, as IP:PORT, for other
 	// nodes to list. The node opens nothing there. Empty for none.

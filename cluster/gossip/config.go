@@ -39,6 +39,10 @@ type Config struct {
 	// bootstrap. Empty means DefaultClusterName; at most MaxNameLen bytes.
 	ClusterName string
 
+	// Keys encrypt packets and streams, 32 bytes each: the first is used, all are
+	// accepted; see SetKeys. None means clear text.
+	Keys [][]byte
+
 	// Advertise is where other nodes reach the port. Zero means its own
 	// address, which must then be that of one interface.
 	Advertise netip.AddrPort
@@ -96,6 +100,9 @@ func (c Config) validate() error {
 	}
 	if !validName(c.ClusterName) {
 		bad("ClusterName %.*q: want 1 to %d bytes of printable UTF-8", quoteLimit, c.ClusterName, MaxNameLen)
+	}
+	if err := checkKeys(c.Keys); err != nil {
+		faults = append(faults, err)
 	}
 	if c.Port != nil && dialable(c.Advertise) { // else Meta would only repeat it
 		if err := c.Meta.check(); err != nil {

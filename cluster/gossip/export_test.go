@@ -11,7 +11,7 @@ import (
 // Hooks for the tests of package gossip_test.
 
 // NewBridge is the handler behind memberlist's logger.
-func NewBridge(h slog.Handler) slog.Handler { return newBridge(h) }
+func NewBridge(h slog.Handler) slog.Handler { return newBridge(h, &counters{}) }
 
 // Hello is a hello in its parts.
 type Hello struct {

@@ -24,6 +24,9 @@ type Gossip struct {
 	counts   counters
 	seeker   atomic.Pointer[seeker] // set by Run
 
+	keyring *memberlist.Keyring // immutable; nil in clear text
+	keying  sync.Mutex          // held while the keyring is arranged
+
 	wanted chan netip.AddrPort // see Exchange; sent to by callers, never closed
 	ended  chan struct{}       // closed when Run returns
 
@@ -47,8 +50,13 @@ func New(cfg Config) (*Gossip, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("gossip: %w: %w", ErrBadConfig, err)
 	}
+	keyring, err := newKeyring(cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w: Keys: %w", ErrBadConfig, err)
+	}
 	return &Gossip{
 		cfg:      cfg,
+		keyring:  keyring,
 		table:    newTable(cfg.Boot, cfg.MaxMembers),
 		refusals: newRefusals(),
 		lost:     newLost(),
@@ -140,6 +148,8 @@ func (g *Gossip) listConfig(t *transport) *memberlist.Config {
 	c.Name = g.cfg.Boot.String()
 	c.Label = g.cfg.ClusterName
 	c.Transport = t
+	c.Keyring = g.keyring
+	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true // nothing in clear text, if there is a key
 	c.BindPort = int(g.cfg.Advertise.Port())
 	c.AdvertisePort = c.BindPort
 	c.TCPTimeout = timing.Stream
@@ -152,7 +162,7 @@ func (g *Gossip) listConfig(t *transport) *memberlist.Config {
 	c.EnableCompression = false // ids and addresses do not compress
 	d := delegates{g}
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping = d, d, d, d, d
-	c.Logger = slog.NewLogLogger(newBridge(g.cfg.Logger.Handler()), slog.LevelDebug)
+	c.Logger = slog.NewLogLogger(newBridge(g.cfg.Logger.Handler(), &g.counts), slog.LevelDebug)
 	return c
 }
 

@@ -15,6 +15,9 @@ const (
 	onlyTCP = "over TCP but UDP probes failed"
 
 	onlyTCPEvery = time.Minute // at most, of any member
+
+	// noKey is in its line about a packet of somebody who does not know a key.
+	noKey = "Decrypt packet failed"
 )
 
 // bridge is the slog.Handler behind memberlist's logger. It passes everything
@@ -22,16 +25,19 @@ const (
 // strangers can cause.
 type bridge struct {
 	slog.Handler
-	quiet *quiet
+	quiet, strangers *quiet
+	counts           *counters
 }
 
-// quiet keeps the warning of onlyTCP rare.
+// quiet keeps a warning rare.
 type quiet struct {
 	mu   sync.Mutex
 	last time.Time
 }
 
-func newBridge(h slog.Handler) slog.Handler { return bridge{Handler: h, quiet: &quiet{}} }
+func newBridge(h slog.Handler, counts *counters) slog.Handler {
+	return bridge{Handler: h, quiet: &quiet{}, strangers: &quiet{}, counts: counts}
+}
 
 func (b bridge) Enabled(ctx context.Context, _ slog.Level) bool {
 	return b.Handler.Enabled(ctx, slog.LevelDebug) || b.Handler.Enabled(ctx, slog.LevelWarn)
@@ -41,6 +47,12 @@ func (b bridge) Handle(ctx context.Context, r slog.Record) error {
 	r.Level = slog.LevelDebug
 	if strings.Contains(r.Message, onlyTCP) && b.quiet.due(r.Time) {
 		r.Level = slog.LevelWarn
+	}
+	if strings.Contains(r.Message, noKey) {
+		b.counts.packetsSealed.Add(1)
+		if b.strangers.due(r.Time) {
+			r.Level = slog.LevelWarn
+		}
 	}
 	if !b.Handler.Enabled(ctx, r.Level) {
 		return nil
@@ -55,11 +67,13 @@ func (b bridge) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (b bridge) WithAttrs(as []slog.Attr) slog.Handler {
-	return bridge{Handler: b.Handler.WithAttrs(as), quiet: b.quiet}
+	b.Handler = b.Handler.WithAttrs(as)
+	return b
 }
 
 func (b bridge) WithGroup(name string) slog.Handler {
-	return bridge{Handler: b.Handler.WithGroup(name), quiet: b.quiet}
+	b.Handler = b.Handler.WithGroup(name)
+	return b
 }
 
 func (q *quiet) due(now time.Time) bool {

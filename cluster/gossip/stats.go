@@ -42,6 +42,7 @@ type Stats struct {
 	MembersRefused map[Reason]uint64 // announcements and exchanges
 	StreamsRefused map[Reason]uint64
 	PacketsMuted   uint64 // not sent, to nodes that were refused
+	PacketsSealed  uint64 // dropped, of somebody who knows no key
 	PacketErrors   uint64 // not sent, by fault of the socket or the address
 
 	// Health is memberlist's opinion of this node: 0 is healthy; more means
@@ -50,8 +51,8 @@ type Stats struct {
 }
 
 type counters struct {
-	joins, joinErrors, muted, packetErrors atomic.Uint64
-	members, streams                       [reasons]atomic.Uint64
+	joins, joinErrors, muted, packetErrors, packetsSealed atomic.Uint64
+	members, streams                                      [reasons]atomic.Uint64
 }
 
 // Stats returns what was counted so far.
@@ -65,6 +66,7 @@ func (g *Gossip) Stats() Stats {
 		MembersRefused: byReason(&g.counts.members),
 		StreamsRefused: byReason(&g.counts.streams),
 		PacketsMuted:   g.counts.muted.Load(),
+		PacketsSealed:  g.counts.packetsSealed.Load(),
 		PacketErrors:   g.counts.packetErrors.Load(),
 	}
 	if list := g.memberlist(); list != nil {

@@ -158,7 +158,9 @@ func (p *Port) classify(n *newcomer) {
 		p.refuse(n.conn, why)
 	case err != nil:
 		why := reasonOf(err)
-		p.strangers.say(p.cfg.Logger, "stranger refused", n.conn, why, err)
+		if _, ok := distrust(err); ok { // others mean nothing by themselves, such as one that was given up
+			p.strangers.say(p.cfg.Logger, "stranger refused", n.conn, why, err)
+		}
 		p.refuse(n.conn, why)
 	case consumer == nil:
 		p.refuse(stream, Absent)

@@ -16,8 +16,7 @@ const (
 )
 
 // notices tell the operator of connections that are refused, each reason once in a
-// while, and how many more there were. Those that a port counts and that mean
-// nothing by themselves, such as a connection that was given up, are left out.
+// while, and how many more there were.
 type notices struct {
 	mu     sync.Mutex
 	last   [reasons]time.Time
@@ -25,11 +24,6 @@ type notices struct {
 }
 
 func (n *notices) say(log *slog.Logger, what string, c net.Conn, why Reason, err error) {
-	switch why {
-	case NoTLS, NoProtocol, NoCertificate, Untrusted, BadRole, NoKey, Refused:
-	default:
-		return
-	}
 	now := time.Now()
 	n.mu.Lock()
 	due := n.last[why].IsZero() || now.Sub(n.last[why]) >= noticeEvery

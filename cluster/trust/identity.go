@@ -27,7 +27,7 @@ const maxCertifiable = 64
 // a node.
 func CheckName(name string) error {
 	if len(name) > maxCertifiable || !certifiable.MatchString(name) {
-		return fmt.Errorf("%q: want 1 to %d letters, digits, and between them - or .", name, maxCertifiable)
+		return fmt.Errorf("%q: want 1 to %d letters, digits, and - or . between them", name, maxCertifiable)
 	}
 	return nil
 }

@@ -55,12 +55,12 @@ func (c Config) validate() error {
 		faults = append(faults, fmt.Errorf("%w: certificate %q, key %q, CA %q: allowed are all three, or none", ErrBadConfig, c.Cert, c.Key, c.CA))
 	}
 	if c.KeyFile == "" {
-		faults = append(faults, fmt.Errorf("%w: KeyFile %q: allowed is a key file: "+
-			"packets of gossip know no certificates, and would be in clear text", ErrBadConfig, c.KeyFile))
+		faults = append(faults, fmt.Errorf("%w: certificates without a key file: allowed is a key file beside them: "+
+			"packets of gossip know no certificates, and would be in clear text", ErrBadConfig))
 	}
 	if some {
 		if err := CheckName(c.ClusterName); err != nil {
-			faults = append(faults, fmt.Errorf("%w: ClusterName, which certificates hold: %w", ErrBadConfig, err))
+			faults = append(faults, fmt.Errorf("%w: cluster name, which certificates hold: %w", ErrBadConfig, err))
 		}
 	}
 	return errors.Join(faults...)

@@ -277,7 +277,7 @@ func TestConfigNamesEveryFault(t *testing.T) {
 	if !errors.Is(err, trust.ErrBadConfig) {
 		t.Fatalf("New = %v, want ErrBadConfig", err)
 	}
-	for _, want := range []string{`certificate "cert.pem", key "", CA ""`, "KeyFile", `"a b"`} {
+	for _, want := range []string{`certificate "cert.pem", key "", CA ""`, "without a key file", `"a b"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v, want it to name %s", err, want)
 		}

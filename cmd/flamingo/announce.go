@@ -87,6 +87,12 @@ func (r *runCommand) nextNode(n *node.Node, self node.NodeInfo, admin string) st
 	if r.Insecure {
 		words = append(words, "--insecure")
 	}
+	if r.ClusterKeyFile != "" {
+		words = append(words, "--cluster-key-file "+r.ClusterKeyFile)
+	}
+	if r.ClusterTLSCA != "" {
+		words = append(words, "--cluster-tls-ca "+r.ClusterTLSCA+" --cluster-tls-cert FILE --cluster-tls-key FILE")
+	}
 	if r.ClusterName != "" {
 		words = append(words, "--cluster-name "+r.ClusterName)
 	}

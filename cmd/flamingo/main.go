@@ -26,6 +26,9 @@ type commands struct {
 
 	Raft raftCommand `cmd:"" group:"mend" help:"What a stopped node has kept of raft."`
 
+	Keygen keygenCommand `cmd:"" group:"secure" help:"Make the key that all nodes of a cluster share."`
+	TLS    tlsCommand    `cmd:"" name:"tls" group:"secure" help:"Make certificates for nodes."`
+
 	Bench benchCommand `cmd:"" help:"Put load on a server that sends lines back, and check every reply."`
 }
 

@@ -38,6 +38,11 @@ type runCommand struct {
 	Name        string        `group:"cluster" key:"node.name" placeholder:"NAME" help:"The node's name, for people; if nothing is said the host's."`
 	SendTimeout time.Duration `group:"cluster" key:"limits.send_timeout" placeholder:"TIME" help:"How long a send waits for room on the way to another node; 0 is 5s."`
 
+	ClusterKeyFile string `group:"cluster" key:"cluster.key_file" placeholder:"FILE" help:"File with the key that all nodes share, which flamingo keygen writes: everything between nodes is encrypted, and nobody without the key is one. Several keys, one a line: the first is used, all are accepted. The file is followed."`
+	ClusterTLSCert string `group:"cluster" key:"cluster.tls_cert" placeholder:"FILE" help:"Certificate of this node, which flamingo tls node writes, beside the key: each node is one by a certificate of its own."`
+	ClusterTLSKey  string `group:"cluster" key:"cluster.tls_key" placeholder:"FILE" help:"Private key of that certificate."`
+	ClusterTLSCA   string `group:"cluster" name:"cluster-tls-ca" key:"cluster.tls_ca" placeholder:"FILE" help:"CA of the certificates of all nodes, which flamingo tls ca writes."`
+
 	Admin     string `group:"admin" key:"admin.address" default:"127.0.0.1:4180" help:"Where the admin API listens; beyond loopback with --token-file alone."`
 	TokenFile string `group:"admin" key:"admin.token_file" placeholder:"FILE" help:"File with the token that the admin API asks for."`
 
@@ -61,6 +66,9 @@ func (r *runCommand) check() error {
 	}
 	if !r.clustered() && r.Advertise+r.ClusterName != "" {
 		return badUse("--advertise and --cluster-name are for a node that belongs to a cluster: give --cluster, --join or --expect, too")
+	}
+	if !r.clustered() && r.ClusterKeyFile+r.ClusterTLSCert+r.ClusterTLSKey+r.ClusterTLSCA != "" {
+		return badUse("--cluster-key-file and --cluster-tls-… are for a node that belongs to a cluster: give --cluster, --join or --expect, too")
 	}
 	if r.DrainWait < 0 {
 		return badUse("--drain-wait %v (key drain.wait): want 0 or more", r.DrainWait)
@@ -97,6 +105,10 @@ func (r *runCommand) opts() (node.Opts, error) {
 		ClusterName:      r.ClusterName,
 		Name:             r.Name,
 		Insecure:         r.Insecure,
+		ClusterKeyFile:   r.ClusterKeyFile,
+		ClusterTLSCert:   r.ClusterTLSCert,
+		ClusterTLSKey:    r.ClusterTLSKey,
+		ClusterTLSCA:     r.ClusterTLSCA,
 		SendTimeout:      r.SendTimeout,
 	}
 	raw := isRaw(r.Framing)

@@ -95,7 +95,8 @@ func flagsOf(t testing.TB) map[string]*kong.Flag {
 func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 	want := []string{
 		"admin.address", "admin.token_file", "app",
-		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.name",
+		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.name",
+		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
 		"drain.wait", "framing",
 		"limits.activity_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
 		"limits.total_output_bytes",
@@ -135,6 +136,10 @@ cluster:
   expect: 3
   name: birds
   insecure: yes
+  key_file: /cluster.key
+  tls_cert: /ash.pem
+  tls_key: /ash-key.pem
+  tls_ca: /ca.pem
 node:
   data: /data
   name: |-
@@ -151,6 +156,7 @@ log: {level: warn, format: json}
 		Listen: []string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2?framing=length&length-bytes=2&max-conns=7"}, Framing: "raw", App: "sink",
 		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
+		ClusterKeyFile: "/cluster.key", ClusterTLSCert: "/ash.pem", ClusterTLSKey: "/ash-key.pem", ClusterTLSCA: "/ca.pem",
 		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second,
 		Admin: "127.0.0.1:6", TokenFile: "/token", LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
