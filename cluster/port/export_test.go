@@ -8,3 +8,6 @@ var (
 
 // PreambleLen is the length of a preamble.
 const PreambleLen = preambleLen
+
+// DefaultNetwork returns the operating system as a Network.
+func DefaultNetwork() Network { return Network{}.withDefaults() }

@@ -23,7 +23,8 @@ type Network struct {
 func (n Network) withDefaults() Network {
 	if n.Listen == nil {
 		n.Listen = func(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
-			var lc net.ListenConfig
+			lc := net.ListenConfig{Control: watchPath}
+			lc.SetMultipathTCP(false) // whose sockets know no TCP_USER_TIMEOUT
 			return lc.Listen(ctx, "tcp", addr.String())
 		}
 	}
@@ -35,7 +36,7 @@ func (n Network) withDefaults() Network {
 	}
 	if n.Dial == nil {
 		n.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-			var d net.Dialer
+			d := net.Dialer{Control: watchPath}
 			return d.DialContext(ctx, "tcp", addr.String())
 		}
 	}
