@@ -108,10 +108,25 @@ func RefusalOf(body []byte) (Refusal, error) {
 
 // WelcomeTo returns the answer of boot that accepts a lane from its first frame.
 func WelcomeTo(cluster idspace.ClusterID, boot idspace.BootID) []byte {
+	return WelcomeFrom(cluster, boot, 1)
+}
+
+// WelcomeFrom returns the answer of boot that accepts a lane from frame next on.
+func WelcomeFrom(cluster idspace.ClusterID, boot idspace.BootID, next uint64) []byte {
 	e := newEncoder()
 	e.buf = append(e.buf, Magic...)
-	e.welcome(&welcome{version: 1, min: 1, max: 1, cluster: cluster, boot: boot, nextSeq: 1, nextOutcome: 1})
+	e.welcome(&welcome{version: 1, min: 1, max: 1, cluster: cluster, boot: boot, nextSeq: next, nextOutcome: 1})
 	return e.buf
+}
+
+// KeptBytes returns the room that the lanes to peer have for frames.
+func (m *Mesh) KeptBytes(peer idspace.BootID) (bytes int) {
+	for _, n := range (*m.links.Load())[peer].lanes {
+		n.mu.Lock()
+		bytes += n.log.room()
+		n.mu.Unlock()
+	}
+	return bytes
 }
 
 // Trust leaves out the comparison of boots in the handshakes of m.
@@ -180,3 +195,40 @@ const (
 	MaxRequest = maxRequest
 	IDCost     = idCost
 )
+
+// A Journal is a journal in the open.
+type Journal struct{ j journal }
+
+func NewJournal() *Journal { return &Journal{newJournal(2)} }
+
+// Add appends a frame with that number and as much payload, or one without number
+// if it is 0, and returns it.
+func (j *Journal) Add(number uint64, payload int) []byte {
+	e := newEncoder()
+	for _, e := range []*encoder{e, j.j.open()} {
+		if number == 0 {
+			e.uints(kindAck, uint64(payload))
+		} else {
+			e.message(number, &message{kind: kindVoid, payload: make([]byte, payload)})
+		}
+	}
+	j.j.close(number)
+	return e.buf
+}
+
+func (j *Journal) Take() (b []byte, frames int, last uint64) { return j.j.take() }
+func (j *Journal) Wrote()                                    { j.j.wrote() }
+func (j *Journal) Pending() bool                             { return j.j.pending() }
+func (j *Journal) Acknowledge(number uint64)                 { j.j.acknowledge(number) }
+func (j *Journal) Rewind(number uint64)                      { j.j.rewind(number) }
+func (j *Journal) Frame(number uint64) []byte                { return j.j.frame(number) }
+
+// Bytes returns how many bytes of frames there are, as counted and as found.
+func (j *Journal) Bytes() (counted, found int) {
+	for _, s := range j.j.segs {
+		found += len(s.buf)
+	}
+	return j.j.bytes, found
+}
+
+const SegmentSize = segmentSize

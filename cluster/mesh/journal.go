@@ -9,7 +9,7 @@ const segmentSize = 128 << 10
 // A segment is a run of encoded frames.
 type segment struct {
 	buf      []byte
-	last     uint64 // number of the last numbered frame in it, or before it
+	last     uint64 // number of the last frame that has one; 0 for none
 	numbered int    // frames that have a number
 	frames   int    // all of them
 }
@@ -62,14 +62,12 @@ func (j *journal) close(number uint64) {
 }
 
 func (j *journal) fresh() *segment {
-	s := &segment{}
-	if n := len(j.free); n > 0 {
-		s = j.free[n-1]
-		j.free = j.free[:n-1]
+	n := len(j.free)
+	if n == 0 {
+		return &segment{}
 	}
-	if n := len(j.segs); n > 0 {
-		s.last = j.segs[n-1].last
-	}
+	s := j.free[n-1]
+	j.free = j.free[:n-1]
 	return s
 }
 
@@ -79,8 +77,8 @@ func (j *journal) pending() bool {
 }
 
 // take returns what is to be written next, if something is pending: how many
-// frames it is, and the number of the last one in it or before it. wrote must
-// follow before another take.
+// frames it is, and the number of the last of its segment that has one, 0 for none.
+// wrote must follow before another take.
 func (j *journal) take() (b []byte, frames int, last uint64) {
 	if j.off == len(j.segs[j.at].buf) {
 		j.at, j.off, j.gone = j.at+1, 0, 0
@@ -120,7 +118,7 @@ func (j *journal) release() {
 	if len(j.segs) == 1 && j.at == 0 && !j.writing && j.off == len(j.segs[0].buf) && j.segs[0].last <= j.acked {
 		s := j.segs[0]
 		j.bytes -= len(s.buf)
-		*s = segment{buf: s.buf[:0], last: s.last}
+		*s = segment{buf: s.buf[:0]}
 		j.off, j.gone = 0, 0
 	}
 }
@@ -185,6 +183,17 @@ func (j *journal) unwritten(f func(frame []byte)) {
 		}
 		off = 0
 	}
+}
+
+// room returns how many bytes the segments have room for, free ones included.
+func (j *journal) room() (bytes int) {
+	for _, s := range j.segs {
+		bytes += cap(s.buf)
+	}
+	for _, s := range j.free {
+		bytes += cap(s.buf)
+	}
+	return bytes
 }
 
 // clear drops everything, free segments too.

@@ -116,11 +116,11 @@ func (l *lane) greeted(h *hello, w *welcome) error {
 	last := h.nextSeq
 	if h.resume != 0 {
 		last = l.sent + 1
-		l.resumes.Add(1)
 	}
 	if w.nextSeq < h.nextSeq || w.nextSeq > last || w.nextOutcome != h.nextOutcome {
 		return reasonError{ReasonSequence}
 	}
+	l.resumes.Add(h.resume)
 	l.session, l.resumable = h.session, true
 	l.handed, l.outcomeAck = w.nextSeq-1, l.outcomes
 	l.log.rewind(w.nextSeq)

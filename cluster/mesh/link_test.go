@@ -117,15 +117,22 @@ func TestPeerGoneEndsWhatIsQueued(t *testing.T) {
 	})
 }
 
+// readHello reads what a dialling end says first.
+func readHello(c net.Conn) (first []byte, ok bool) {
+	head := make([]byte, len(mesh.Magic)+4)
+	if _, err := io.ReadFull(c, head); err != nil {
+		return nil, false
+	}
+	body := make([]byte, binary.BigEndian.Uint32(head[len(mesh.Magic):]))
+	_, err := io.ReadFull(c, body)
+	return append(head, body...), err == nil
+}
+
 // mute answers the handshake of a stream and then does as f says.
 func mute(boot idspace.BootID, f func(c net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
 		defer c.Close()
-		head := make([]byte, len(mesh.Magic)+4)
-		if _, err := io.ReadFull(c, head); err != nil {
-			return
-		}
-		if _, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head[len(mesh.Magic):]))); err != nil {
+		if _, ok := readHello(c); !ok {
 			return
 		}
 		if _, err := c.Write(mesh.WelcomeTo(theCluster, boot)); err == nil {

@@ -62,12 +62,12 @@ func (b *outbox) detach() (held int, whole bool) {
 	if b.settled == b.outcomes {
 		b.log.clear()
 	}
-	return b.log.bytes, !b.broken
+	return b.log.room(), !b.broken
 }
 
-// put appends a frame by way of add, which is not sent again on another stream. It
-// reports false, and the frame is lost, when the stream has ended; a full outbox
-// ends it.
+// put appends a frame by way of add. It reports false, and the frame is lost, when
+// the stream has ended; a full outbox ends it. When the stream of a session breaks
+// the frame may be lost, and behind outcomes that are sent again it may come twice.
 func (b *outbox) put(add func(*encoder)) bool {
 	b.mu.Lock()
 	s := b.stream
