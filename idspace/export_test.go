@@ -1,12 +1,13 @@
 package idspace
 
 // RegistryLimits are the limits of a registry that tests want small.
-type RegistryLimits struct{ Grants, Numbers, Ended int }
+type RegistryLimits struct{ Grants, Numbers, Ended, Retired int }
 
 // NewLimitedRegistry returns a Registry with limits of its own.
 func NewLimitedRegistry(l RegistryLimits) *Registry {
 	r := NewRegistry()
 	r.maxGrants, r.maxNumbers, r.maxEnded = l.Grants, l.Numbers, l.Ended
+	r.maxRetired = l.Retired
 	return r
 }
 

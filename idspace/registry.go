@@ -17,6 +17,11 @@ const (
 	// is then burned and stays live until the life is ended once more. At one
 	// end per tick the memory lasts four minutes, far longer than a request.
 	EndedLivesKept = 1 << 12
+
+	// RetiredKept is how many retired numbers are remembered as such; the oldest
+	// is dropped, and is then gone like any other. A node that is away while as
+	// many others are retired finds itself gone instead of retired.
+	RetiredKept = 1 << 10
 )
 
 // Registry is the record of who was granted which number: a deterministic
@@ -31,8 +36,9 @@ type Registry struct {
 	holders map[NodeNumber]BootID // of every number in lives
 	servers map[ServerID]BootID   // of every life in lives that has a server
 	ended   endedLives
+	retired []NodeNumber // of the lives retired last, oldest first
 
-	maxGrants, maxNumbers, maxEnded int // immutable; replicas must agree
+	maxGrants, maxNumbers, maxEnded, maxRetired int // immutable; replicas must agree
 }
 
 // Life is a life that was granted at least one number and has not ended.
@@ -71,6 +77,7 @@ func NewRegistry() *Registry {
 		maxGrants:  MaxLiveGrants,
 		maxNumbers: MaxNumbersPerLife,
 		maxEnded:   EndedLivesKept,
+		maxRetired: RetiredKept,
 	}
 }
 
@@ -128,6 +135,10 @@ func (r *Registry) Numbers(b BootID) []NodeNumber {
 
 // Ended returns why a life ended, while that is remembered.
 func (r *Registry) Ended(b BootID) (cause EndCause, ok bool) { return r.ended.cause(b) }
+
+// Retired returns the numbers of lives that were retired, those retired first
+// first, while that is remembered. The slice is the caller's.
+func (r *Registry) Retired() []NodeNumber { return slices.Clone(r.retired) }
 
 // sortedLives does not copy the lives.
 func (r *Registry) sortedLives() []*Life {

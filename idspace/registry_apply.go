@@ -1,6 +1,9 @@
 package idspace
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // grant checks everything before it changes anything.
 func (r *Registry) grant(g Grant) (Result, error) {
@@ -118,6 +121,10 @@ func (r *Registry) end(l *Life, cause EndCause) Life {
 		delete(r.servers, l.Server)
 	}
 	r.ended.add(l.Boot, cause, r.maxEnded)
+	if cause == CauseRetired {
+		r.retired = append(r.retired, l.Numbers...)
+		r.retired = slices.Clone(r.retired[max(len(r.retired)-r.maxRetired, 0):])
+	}
 	return *l
 }
 

@@ -8,8 +8,10 @@ import (
 // A snapshot; integers are big-endian, lists begin with their length:
 //
 //	version last:8 lives:4 { boot:16 server:16 start:8 numbers:4 { number:8 } } ended:4 { boot:16 cause:1 }
+//	retired:4 { number:8 }
 //
-// Lives stand in the order of their first numbers, ends from old to new.
+// Lives stand in the order of their first numbers, ends and what is retired from
+// old to new.
 // Restore accepts no other order, so equal states have equal bytes.
 const (
 	snapshotVersion = 1
@@ -20,7 +22,7 @@ const (
 
 // Snapshot returns the whole state. Equal states give equal bytes.
 func (r *Registry) Snapshot() []byte {
-	size := 1 + 8 + 4 + len(r.lives)*lifeLen + len(r.holders)*8 + 4 + len(r.ended.order)*endedLen
+	size := 1 + 8 + 4 + len(r.lives)*lifeLen + len(r.holders)*8 + 4 + len(r.ended.order)*endedLen + 4 + len(r.retired)*8
 	b := append(make([]byte, 0, size), snapshotVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.last))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(r.lives)))
@@ -38,6 +40,10 @@ func (r *Registry) Snapshot() []byte {
 		b = append(b, boot[:]...)
 		b = append(b, byte(r.ended.causes[boot]))
 	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.retired)))
+	for _, n := range r.retired {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
 	return b
 }
 
@@ -47,6 +53,7 @@ func (r *Registry) Snapshot() []byte {
 func (r *Registry) Restore(b []byte) error {
 	fresh := NewRegistry()
 	fresh.maxGrants, fresh.maxNumbers, fresh.maxEnded = r.maxGrants, r.maxNumbers, r.maxEnded
+	fresh.maxRetired = r.maxRetired
 	if err := fresh.load(b); err != nil {
 		return fmt.Errorf("idspace: restore: %w", err)
 	}
@@ -68,6 +75,9 @@ func (r *Registry) load(b []byte) error {
 		return err
 	}
 	if err := r.loadEnded(&in); err != nil {
+		return err
+	}
+	if err := r.loadRetired(&in); err != nil {
 		return err
 	}
 	if in.short || len(in.b) > 0 {
@@ -134,6 +144,24 @@ func (r *Registry) loadEnded(in *reader) error {
 			return fmt.Errorf("%w: ended life %v", ErrBadSnapshot, boot)
 		}
 		r.ended.add(boot, cause, r.maxEnded)
+	}
+	return nil
+}
+
+func (r *Registry) loadRetired(in *reader) error {
+	n, ok := in.count(8)
+	if !ok || n > r.maxRetired {
+		return fmt.Errorf("%w: how many numbers are retired", ErrBadSnapshot)
+	}
+	known := make(map[NodeNumber]bool)
+	for range n {
+		number := NodeNumber(in.uint64())
+		_, held := r.holders[number]
+		if !number.Valid() || number > r.last || held || known[number] {
+			return fmt.Errorf("%w: retired number %v", ErrBadSnapshot, number)
+		}
+		known[number] = true
+		r.retired = append(r.retired, number)
 	}
 	return nil
 }

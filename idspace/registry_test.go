@@ -170,6 +170,24 @@ func TestEndedLifeIsPrunedAndRemembered(t *testing.T) {
 	}
 }
 
+func TestRetiredNumbersAreRememberedUpToTheLimit(t *testing.T) {
+	r := idspace.NewLimitedRegistry(idspace.RegistryLimits{Grants: 10, Numbers: 10, Ended: 10, Retired: 2})
+	for i, cause := range []idspace.EndCause{idspace.CauseRetired, idspace.CauseLeft, idspace.CauseRetired, idspace.CauseRetired} {
+		mustApply(t, r, grantTo(byte(i+1), 1, idspace.Tick(100+i)))
+		mustApply(t, r, idspace.EndLife{Boot: boot(byte(i + 1)), Cause: cause})
+	}
+	if diff := cmp.Diff([]idspace.NodeNumber{102, 103}, r.Retired()); diff != "" {
+		t.Errorf("Retired (-want +got):\n%s", diff)
+	}
+	restored := idspace.NewRegistry()
+	if err := restored.Restore(r.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(r.Retired(), restored.Retired()); diff != "" {
+		t.Errorf("Retired of the restored registry (-want +got):\n%s", diff)
+	}
+}
+
 func TestNewBootOnADataDirectoryEndsTheEarlierLife(t *testing.T) {
 	r := idspace.NewRegistry()
 	mustApply(t, r, grantOn(1, 1, 1, 100))
@@ -262,11 +280,12 @@ func TestRegistryBegunAnewStaysAboveTheLostOne(t *testing.T) {
 	}
 }
 
-// sampleRegistry has lives of every kind and ends of two.
+// sampleRegistry has lives of every kind and ends of three, one retired.
 func sampleRegistry(tb testing.TB) *idspace.Registry {
 	tb.Helper()
 	r := idspace.NewRegistry()
 	for _, c := range []idspace.Command{
+		grantTo(9, 1, 90), idspace.EndLife{Boot: boot(9), Cause: idspace.CauseRetired},
 		grantTo(1, 1, 100), grantOn(1, 1, 2, 110), grantTo(3, 1, 0), grantTo(1, 2, 120), grantOn(1, 2, 4, 130),
 		idspace.EndLife{Boot: boot(3), Cause: idspace.CauseLeft},
 	} {
@@ -326,7 +345,8 @@ func TestRestoreRefusesDamagedBytes(t *testing.T) {
 	}
 	refused("trailing byte", append(bytes.Clone(snap), 0), idspace.ErrBadSnapshot)
 
-	const lives, life = 9, 13 // offsets of the count and of the first
+	const lives, life = 9, 13     // offsets of the count and of the first
+	last := len(snap) - 4 - 8 - 1 // where the last end does; one number is retired
 	for _, tc := range []struct {
 		name   string
 		damage func(b []byte)
@@ -343,9 +363,13 @@ func TestRestoreRefusesDamagedBytes(t *testing.T) {
 		{"number zero", func(b []byte) { b[life+51] = 0 }, idspace.ErrBadSnapshot},
 		{"numbers descend", func(b []byte) { b[life+51] = 121 }, idspace.ErrBadSnapshot},
 		{"lives out of order", func(b []byte) { b[life+111] = 90 }, idspace.ErrBadSnapshot},
-		{"ended life is live", func(b []byte) { b[len(b)-2] = 1 }, idspace.ErrBadSnapshot},
-		{"ended twice", func(b []byte) { b[len(b)-2] = 2 }, idspace.ErrBadSnapshot},
-		{"ended without cause", func(b []byte) { b[len(b)-1] = 0 }, idspace.ErrBadSnapshot},
+		{"ended life is live", func(b []byte) { b[last-1] = 1 }, idspace.ErrBadSnapshot},
+		{"ended twice", func(b []byte) { b[last-1] = 2 }, idspace.ErrBadSnapshot},
+		{"ended without cause", func(b []byte) { b[last] = 0 }, idspace.ErrBadSnapshot},
+		{"huge number of retired", func(b []byte) { b[last+1] = 0xff }, idspace.ErrBadSnapshot},
+		{"retired number is zero", func(b []byte) { b[len(b)-1] = 0 }, idspace.ErrBadSnapshot},
+		{"retired number is live", func(b []byte) { b[len(b)-1] = 100 }, idspace.ErrBadSnapshot},
+		{"retired number was not granted", func(b []byte) { b[len(b)-1] = 131 }, idspace.ErrBadSnapshot},
 	} {
 		b := bytes.Clone(snap)
 		tc.damage(b)
@@ -354,15 +378,16 @@ func TestRestoreRefusesDamagedBytes(t *testing.T) {
 }
 
 func TestRestoreHoldsTheLimits(t *testing.T) {
-	snap := sampleRegistry(t).Snapshot() // 3 grants, 2 of one life, 2 ends
+	snap := sampleRegistry(t).Snapshot() // 3 grants, 2 of one life, 3 ends, 1 retired
 	for _, tc := range []struct {
 		limits idspace.RegistryLimits
 		want   error
 	}{
-		{idspace.RegistryLimits{Grants: 3, Numbers: 2, Ended: 2}, nil},
-		{idspace.RegistryLimits{Grants: 2, Numbers: 2, Ended: 2}, idspace.ErrBadSnapshot},
-		{idspace.RegistryLimits{Grants: 3, Numbers: 1, Ended: 2}, idspace.ErrBadSnapshot},
-		{idspace.RegistryLimits{Grants: 3, Numbers: 2, Ended: 1}, idspace.ErrBadSnapshot},
+		{idspace.RegistryLimits{Grants: 3, Numbers: 2, Ended: 3, Retired: 1}, nil},
+		{idspace.RegistryLimits{Grants: 2, Numbers: 2, Ended: 3, Retired: 1}, idspace.ErrBadSnapshot},
+		{idspace.RegistryLimits{Grants: 3, Numbers: 1, Ended: 3, Retired: 1}, idspace.ErrBadSnapshot},
+		{idspace.RegistryLimits{Grants: 3, Numbers: 2, Ended: 2, Retired: 1}, idspace.ErrBadSnapshot},
+		{idspace.RegistryLimits{Grants: 3, Numbers: 2, Ended: 3}, idspace.ErrBadSnapshot},
 	} {
 		if err := idspace.NewLimitedRegistry(tc.limits).Restore(snap); !errors.Is(err, tc.want) {
 			t.Errorf("Restore within %+v: %v, want %v", tc.limits, err, tc.want)
