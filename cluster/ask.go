@@ -31,11 +31,15 @@ const (
 	codeFailed        code = 5
 	codeStaleStart    code = 6
 	codeServerChanged code = 7
+	codePresent       code = 8
+	codeGone          code = 9
+	codeNeverIssued   code = 10
 )
 
 // final reports whether every leader would answer so.
 func (c code) final() bool {
-	return c == codeLifeEnded || c == codeStaleStart || c == codeServerChanged
+	return c == codeLifeEnded || c == codeStaleStart || c == codeServerChanged ||
+		c == codePresent || c == codeGone || c == codeNeverIssued
 }
 
 func codeOf(err error) code {
@@ -54,6 +58,12 @@ func codeOf(err error) code {
 		return codeStaleStart
 	case errors.Is(err, idspace.ErrServerChanged):
 		return codeServerChanged
+	case errors.Is(err, ErrPresent):
+		return codePresent
+	case errors.Is(err, mesh.ErrGone):
+		return codeGone
+	case errors.Is(err, mesh.ErrNeverIssued):
+		return codeNeverIssued
 	default:
 		return codeFailed
 	}
@@ -76,6 +86,12 @@ func (c code) err(leader idspace.ServerID) error {
 		return idspace.ErrStaleStart
 	case codeServerChanged:
 		return idspace.ErrServerChanged
+	case codePresent:
+		return ErrPresent
+	case codeGone:
+		return mesh.ErrGone
+	case codeNeverIssued:
+		return mesh.ErrNeverIssued
 	case codeFailed:
 	}
 	return fmt.Errorf("%w: code %d", mesh.ErrRequestFailed, c)

@@ -29,6 +29,7 @@ type Cluster struct {
 	dir    *directory
 	notice notice
 	reads  reads
+	lost   losses
 
 	// clocks says how far the clock of another node is ahead of this one's: the
 	// mesh's, unless a test knows better.
@@ -39,17 +40,28 @@ type Cluster struct {
 
 	views sync.Mutex           // held while seen is replaced
 	seen  atomic.Pointer[view] // the newest
-	look  chan struct{}        // a token: a newer one is wanted soon; never closed
+	// publishing is held from the moment a view is seen until nothing comes any
+	// more from the lives that it has ended, and it is settled. It is taken before
+	// every other lock.
+	publishing sync.Mutex
+	settled    atomic.Pointer[view] // nil before the first
+
+	look chan struct{} // a token: a newer one is wanted soon; never closed
 
 	asking    asking // of Grant
 	leaveOnce sync.Once
 	leaving   atomic.Bool   // Leave was called: an ended life is no surprise
 	ended     chan struct{} // closed when this life turns out to have been ended
+	endErr    error         // ErrLifeEnded or ErrRetired; set before ended is closed
 	endOnce   sync.Once
 
 	// trustCopies leaves out the question whether the earlier life of a
 	// directory is up. Tests set it, to see what the question is good for.
 	trustCopies atomic.Bool
+
+	// trustRetired opens streams with lives that were retired. Tests set it, to
+	// see what it is good for not to.
+	trustRetired atomic.Bool
 
 	// credulous promises whatever is proposed. Tests set it, to see what it is
 	// good for to agree.
@@ -76,7 +88,7 @@ func New(cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c := &Cluster{
-		cfg: cfg, boot: boot, port: p, trust: secrets, notice: newNotice(), reads: newReads(),
+		cfg: cfg, boot: boot, port: p, trust: secrets, notice: newNotice(), reads: newReads(), lost: newLosses(),
 		look: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.dir = newDirectory(
@@ -98,6 +110,8 @@ func (c *Cluster) newMesh() (*mesh.Mesh, error) {
 	return mesh.New(mesh.Config{
 		Network: meshNetwork{c}, Identity: identity{c}, Owner: c.cfg.Owner, Requests: requests{c},
 		OutcomeOf: c.cfg.OutcomeOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
+		Retired:    func(numbers []idspace.NodeNumber) bool { return !c.trustRetired.Load() && c.view().anyRetired(numbers) },
+		Dismissed:  func(idspace.BootID) { c.endSelf(true) },
 		MaxMessage: c.cfg.MaxMessage, Window: windowFor(c.cfg.MaxMessage), SendTimeout: c.cfg.SendTimeout,
 		Now: c.cfg.Now, Random: c.cfg.Random, Logger: c.cfg.Logger,
 	})

@@ -83,6 +83,17 @@ type Config struct {
 	// block. Nil: the log alone says so.
 	Waiting func(string)
 
+	// Changed is told that lives may have ended, once nothing comes from them any
+	// more: Fate says of which. It is called by one goroutine at a time, and must
+	// not block. Nil: nobody is told.
+	Changed func()
+
+	// LostAfter is how long none of the voters may have had contact with a life
+	// before it is retired: neither gossip nor a stream of the mesh. Each voter
+	// counts from its own start on. Zero means 1 h; at least 1 min, at most 30
+	// days. Negative: it is never retired so.
+	LostAfter time.Duration
+
 	// Timing of gossip. Zero means gossip.LAN().
 	Timing gossip.Timing
 
@@ -175,6 +186,9 @@ func (c *Config) validate() error {
 	if c.SendTimeout < 0 || c.SendTimeout > time.Hour {
 		bad("SendTimeout", c.SendTimeout, "0 to 1h")
 	}
+	if c.LostAfter > 0 && c.LostAfter < minLostAfter || c.LostAfter > maxLostAfter {
+		bad("LostAfter", c.LostAfter, "0, 1m to 720h, or less than 0 for never")
+	}
 	if c.Election < 0 || c.Election > time.Minute {
 		bad("Election", c.Election, "0 to 1m")
 	}
@@ -184,6 +198,12 @@ func (c *Config) validate() error {
 func (c Config) withDefaults() Config {
 	if c.Waiting == nil {
 		c.Waiting = func(string) {}
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
+	if c.LostAfter == 0 {
+		c.LostAfter = DefaultLostAfter
 	}
 	if c.Now == nil {
 		c.Now = time.Now

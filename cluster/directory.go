@@ -112,17 +112,22 @@ func (d *directory) gone(m gossip.Member) {
 	d.routeLocked()
 }
 
-// prune drops the lives that v knows to have ended, and returns them.
-func (d *directory) prune(v *view) (ended []idspace.BootID) {
+// prune drops the lives that v knows to have ended, and returns them with their
+// numbers. This node's own keeps its: by them others know it for what it is.
+func (d *directory) prune(v *view, own idspace.BootID) (ended map[idspace.BootID][]idspace.NodeNumber) {
+	ended = make(map[idspace.BootID][]idspace.NodeNumber)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for boot, numbers := range d.owned {
 		if slices.ContainsFunc(numbers, v.gone) {
-			ended = append(ended, boot)
+			ended[boot] = numbers
 		}
 	}
-	for _, boot := range ended {
-		for _, n := range d.owned[boot] {
+	for boot, numbers := range ended {
+		if boot == own {
+			continue
+		}
+		for _, n := range numbers {
 			delete(d.numbers, n)
 		}
 		delete(d.owned, boot)

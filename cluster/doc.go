@@ -36,7 +36,8 @@
 //	left in order           the leader records it: gone
 //	started again           its directory has a later life: gone
 //	directory lost          nobody can tell: unreachable, until it is retired
-//	ended while it runs     Run returns ErrLifeEnded
+//	lost for LostAfter      the leader retires it, as does Retire: gone
+//	ended while it runs     Run returns ErrLifeEnded, or ErrRetired
 //
 // A directory that was restored or copied is found out by peers, by the boot
 // counter, or by the leader, to whom the original answers. It is set aside, and
@@ -46,5 +47,6 @@
 // # Concurrency
 //
 // Every method may be called from any goroutine. Run owns every goroutine. The
-// locks (directory.mu, notice.mu, reads.mu, asking.mu, Cluster.views) are leaves.
+// locks (directory.mu, notice.mu, reads.mu, asking.mu, losses.mu, Cluster.views) are
+// leaves, but for Cluster.publishing, which is taken before all others.
 package cluster

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"flamingo/cluster/consensus"
@@ -40,6 +38,12 @@ func (c *Cluster) TrustCopies() { c.trustCopies.Store(true) }
 // TrustProposers has this node promise whatever is proposed, even if it knows
 // of more nodes than the proposer.
 func (c *Cluster) TrustProposers() { c.credulous.Store(true) }
+
+// TrustRetired has this node open streams with lives that were retired.
+func (c *Cluster) TrustRetired() { c.trustRetired.Store(true) }
+
+// LiveOn has this node go on after its life was retired.
+func (c *Cluster) LiveOn() { c.endOnce.Do(func() {}) }
 
 // Founders are the servers that this node would propose if it expected so many.
 func (c *Cluster) Founders(expect int) []idspace.ServerID { return c.foundersOf(expect) }
@@ -86,11 +90,7 @@ var Recode = map[string]func([]byte) ([]byte, error){
 		if err != nil {
 			return nil, err
 		}
-		out := knownRequest(v)
-		for _, n := range slices.Sorted(maps.Keys(v.live)) {
-			out = appendLive(out, &view{live: map[idspace.NodeNumber]idspace.BootID{n: v.live[n]}})
-		}
-		return out, nil
+		return appendLive(knownRequest(v), v), nil
 	},
 }
 
@@ -98,5 +98,6 @@ var Recode = map[string]func([]byte) ([]byte, error){
 var Codes = map[string]uint8{
 	"ok": uint8(codeOK), "not-leader": uint8(codeNotLeader), "busy": uint8(codeBusy), "uncertain": uint8(codeUncertain),
 	"life-ended": uint8(codeLifeEnded), "failed": uint8(codeFailed), "stale-start": uint8(codeStaleStart),
-	"server-changed": uint8(codeServerChanged),
+	"server-changed": uint8(codeServerChanged), "present": uint8(codePresent), "gone": uint8(codeGone),
+	"never-issued": uint8(codeNeverIssued),
 }

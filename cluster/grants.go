@@ -60,6 +60,9 @@ func (c *Cluster) Grant(ctx context.Context) (idspace.NodeNumber, error) {
 		if errors.Is(err, ErrRefused) {
 			return 0, fmt.Errorf("cluster: %w", err)
 		}
+		if c.over() {
+			return 0, fmt.Errorf("cluster: %w: %w", ErrRefused, c.endErr)
+		}
 		pause(ctx, askEvery)
 		if ctx.Err() != nil {
 			return 0, fmt.Errorf("cluster: waiting for a node number: %w: %w", context.Cause(ctx), err)
@@ -176,6 +179,6 @@ func (c *Cluster) answers(ctx context.Context, boot idspace.BootID) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	_, err := c.mesh.Request(ctx, boot, mesh.RequestConfirm, knownRequest(&view{}))
+	_, err := c.mesh.Request(ctx, boot, mesh.RequestConfirm, knownRequest(newView(0)))
 	return err == nil
 }

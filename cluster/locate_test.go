@@ -94,8 +94,8 @@ func TestNodesListsMembersAndThoseThatAreLost(t *testing.T) {
 		if len(nodes) != 3 {
 			t.Fatalf("%d nodes, want 3: %+v", len(nodes), nodes)
 		}
-		lost, self, other := nodes[0], nodes[1], nodes[2] // one without a name first
-		if lost.Present || lost.Boot != lives[2].Boot() || !slices.Equal(lost.Numbers, []idspace.NodeNumber{lives[2].number}) {
+		self, other, lost := nodes[0], nodes[1], nodes[2]
+		if lost.Present || lost.Name != "node3" || lost.Boot != lives[2].Boot() || !slices.Equal(lost.Numbers, []idspace.NodeNumber{lives[2].number}) {
 			t.Errorf("the lost node is listed as %+v", lost)
 		}
 		if !self.Self || !self.Present || self.Name != "node1" || self.Role != gossip.RoleVoter {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,22 +19,39 @@ const (
 	viewSeldom = 15 * time.Second
 )
 
-// A view is what is known of the numbers at one moment: the last granted, and
-// the life that holds each live one. A number up to last that is not live is
-// gone, for ever. It is never written after it is published.
+// A view is what is known of the numbers at one moment: the last granted, the
+// life that holds each live one, and those retired last. A number up to last that
+// is not live is gone, for ever. It is never written after it is published.
 type view struct {
-	last idspace.NodeNumber
-	live map[idspace.NodeNumber]idspace.BootID
+	last    idspace.NodeNumber
+	live    map[idspace.NodeNumber]idspace.BootID
+	retired map[idspace.NodeNumber]bool
 }
 
-func viewOf(last idspace.NodeNumber, lives []idspace.Life) *view {
-	v := &view{last: last, live: make(map[idspace.NodeNumber]idspace.BootID)}
+func newView(last idspace.NodeNumber) *view {
+	return &view{
+		last: last, live: make(map[idspace.NodeNumber]idspace.BootID), retired: make(map[idspace.NodeNumber]bool),
+	}
+}
+
+// viewOf asks for what is retired after lives was asked for: so it has every
+// retired number that lives has not.
+func viewOf(last idspace.NodeNumber, lives []idspace.Life, retired func() []idspace.NodeNumber) *view {
+	v := newView(last)
+	for _, n := range retired() {
+		v.retired[n] = true
+	}
 	for _, life := range lives {
 		for _, n := range life.Numbers {
 			v.live[n] = life.Boot
 		}
 	}
 	return v
+}
+
+// anyRetired reports whether one of the numbers was retired.
+func (v *view) anyRetired(numbers []idspace.NodeNumber) bool {
+	return slices.ContainsFunc(numbers, func(n idspace.NodeNumber) bool { return v.retired[n] })
 }
 
 // gone reports whether n is certainly held by nobody any more.
@@ -51,7 +69,9 @@ func (v *view) after(before *view) *view {
 	case v.last < before.last:
 		return before
 	}
-	both := &view{last: v.last, live: make(map[idspace.NodeNumber]idspace.BootID)}
+	both := newView(v.last)
+	maps.Copy(both.retired, before.retired)
+	maps.Copy(both.retired, v.retired)
 	for n, boot := range v.live {
 		if before.live[n] == boot {
 			both.live[n] = boot
@@ -135,32 +155,60 @@ func (c *Cluster) view() *view {
 	if v := c.seen.Load(); v != nil {
 		return v
 	}
-	return &view{}
+	return newView(0)
 }
 
 // refresh takes the view from consensus, if this node takes part in it.
 func (c *Cluster) refresh() {
-	if last, lives := c.seat().server.Lives(); last > 0 {
-		c.publish(viewOf(last, lives))
+	server := c.seat().server
+	if last, lives := server.Lives(); last > 0 {
+		c.publish(viewOf(last, lives, server.Retired))
 	}
 }
 
 // publish takes note of a view, which may be an earlier one, and forgets lives
-// that are over.
+// that are over: first no stream with them is opened any more, then none is left,
+// and then it is told.
 func (c *Cluster) publish(v *view) {
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
 	c.views.Lock()
 	v = v.after(c.seen.Load())
 	c.seen.Store(v)
 	c.views.Unlock()
-	for _, boot := range c.dir.prune(v) {
+	for boot, numbers := range c.dir.prune(v, c.boot) {
 		if boot != c.boot {
 			c.mesh.PeerGone(boot)
 			continue
 		}
-		if !c.leaving.Load() {
-			c.endOnce.Do(func() { close(c.ended) })
-		}
+		c.endSelf(v.anyRetired(numbers))
 	}
+	c.settled.Store(v)
+	c.cfg.Changed()
+}
+
+// over reports whether this life turned out to be over.
+func (c *Cluster) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// endSelf notes that this life is over, while it runs.
+func (c *Cluster) endSelf(retired bool) {
+	if c.leaving.Load() {
+		return
+	}
+	c.endOnce.Do(func() {
+		c.endErr = ErrLifeEnded
+		if retired {
+			c.endErr = ErrRetired
+		}
+		close(c.ended)
+	})
 }
 
 // askView asks a voter for the live numbers, as far as it has them.
@@ -179,9 +227,10 @@ func (c *Cluster) askView(ctx context.Context) error {
 
 // confirmView is a committed read of the live numbers.
 func (c *Cluster) confirmView(ctx context.Context) error {
-	last, lives, err := c.seat().server.Confirm(ctx)
+	server := c.seat().server
+	last, lives, err := server.Confirm(ctx)
 	if err == nil {
-		c.publish(viewOf(last, lives))
+		c.publish(viewOf(last, lives, server.Retired))
 		return nil
 	}
 	return c.askLeader(ctx, leaderOf(err), mesh.RequestConfirm, nil, func(b []byte) error {

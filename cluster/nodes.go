@@ -15,7 +15,7 @@ import (
 // A Node is one life of a node, as this one sees it.
 type Node struct {
 	Boot    idspace.BootID
-	Name    string               // empty if it is not present
+	Name    string               // of one that is not present the last one known; may be empty
 	Numbers []idspace.NodeNumber // ascending
 	State   gossip.State
 	Role    gossip.Role
@@ -43,7 +43,7 @@ func (c *Cluster) Nodes() []Node {
 	}
 	for n, boot := range c.view().live {
 		if nodes[boot] == nil {
-			nodes[boot] = &Node{Boot: boot, Self: boot == c.boot}
+			nodes[boot] = &Node{Boot: boot, Name: c.lost.name(boot), Self: boot == c.boot}
 		}
 		nodes[boot].Numbers = append(nodes[boot].Numbers, n)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"flamingo/cluster/consensus"
 	"flamingo/cluster/mesh"
@@ -21,8 +23,12 @@ import (
 //	end-life  boot:16
 //	  answer  code:1 leader:16
 //	confirm   nothing, or, if what a voter has applied is enough, last:8 n:4
-//	  answer  code:1 leader:16 last:8 n:4 n×(boot:16 number:8)
+//	  answer  code:1 leader:16 last:8 n:4 n×(boot:16 number:8) m:4 m×number:8
 //	join      server:16
+//	retire    number:8 anyway:1
+//	  answer  code:1 leader:16
+//	contact   boot:16
+//	  answer  code:1 leader:16 silence:4            in seconds
 //
 // A voter that is told what it would answer leaves the numbers out: last and n
 // are the same exactly when they are.
@@ -46,6 +52,10 @@ func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Req
 		return r.endLife(ctx, peer, body)
 	case mesh.RequestJoin:
 		return nil, r.remove(ctx, peer, body)
+	case mesh.RequestRetire:
+		return r.retire(ctx, body)
+	case mesh.RequestContact:
+		return r.contact(body)
 	case mesh.RequestDescribe: // the mesh's own
 		return nil, mesh.ErrUnknownRequest
 	default:
@@ -101,8 +111,9 @@ func (r requests) endLife(ctx context.Context, peer idspace.BootID, body []byte)
 const (
 	numberLen = 16 + 8 // a number and who holds it
 
-	// numbersPerAnswer bounds the numbers in one answer: 64 KiB less the head.
-	numbersPerAnswer = (64<<10 - 64) / numberLen
+	// numbersPerAnswer bounds the numbers in one answer: 64 KiB less the head and
+	// what was retired.
+	numbersPerAnswer = (64<<10 - 64 - 8*idspace.RetiredKept) / numberLen
 )
 
 func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
@@ -111,7 +122,7 @@ func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
 	}
 	v, err := r.c.confirmed(ctx, len(body) == 0)
 	if err != nil {
-		v = &view{}
+		v = newView(0)
 	}
 	out := append(answerHead(err), knownRequest(v)...)
 	if len(body) > 0 && bytes.Equal(body, knownRequest(v)) {
@@ -123,10 +134,17 @@ func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
 	return appendLive(out, v), nil
 }
 
-// appendLive appends what stands behind knownRequest.
+// appendLive appends what stands behind knownRequest, by number.
 func appendLive(out []byte, v *view) []byte {
-	for n, boot := range v.live {
+	for _, n := range slices.Sorted(maps.Keys(v.live)) {
+		boot := v.live[n]
 		out = append(out, boot[:]...)
+		out = binary.BigEndian.AppendUint64(out, uint64(n))
+	}
+	retired := slices.Sorted(maps.Keys(v.retired))
+	retired = retired[max(len(retired)-idspace.RetiredKept, 0):]
+	out = binary.BigEndian.AppendUint32(out, uint32(len(retired)))
+	for _, n := range retired {
 		out = binary.BigEndian.AppendUint64(out, uint64(n))
 	}
 	return out
@@ -137,10 +155,11 @@ func appendLive(out []byte, v *view) []byte {
 func (c *Cluster) confirmed(ctx context.Context, committed bool) (*view, error) {
 	server := c.seat().server
 	if st := server.State(); !committed && !st.Leader.IsZero() && st.Last > 0 {
-		return viewOf(server.Lives()), nil
+		last, lives := server.Lives()
+		return viewOf(last, lives, server.Retired), nil
 	}
 	last, lives, err := server.Confirm(ctx)
-	return viewOf(last, lives), err
+	return viewOf(last, lives, server.Retired), err
 }
 
 // knownRequest says which numbers are known.
@@ -157,12 +176,25 @@ func decodeNumbers(b []byte, known *view) (*view, error) {
 	if known != nil && bytes.Equal(b, knownRequest(known)) {
 		return nil, nil
 	}
-	if len(b) < knownLen || len(b) != knownLen+numberLen*int(binary.BigEndian.Uint32(b[8:])) {
+	if len(b) < knownLen {
 		return nil, errBadRequest
 	}
-	v := &view{last: idspace.NodeNumber(binary.BigEndian.Uint64(b)), live: make(map[idspace.NodeNumber]idspace.BootID)}
-	for b = b[knownLen:]; len(b) > 0; b = b[numberLen:] {
+	v := newView(idspace.NodeNumber(binary.BigEndian.Uint64(b)))
+	live := int(binary.BigEndian.Uint32(b[8:]))
+	b = b[knownLen:]
+	if live > numbersPerAnswer || len(b) < numberLen*live+4 {
+		return nil, errBadRequest
+	}
+	for range live {
 		v.live[idspace.NodeNumber(binary.BigEndian.Uint64(b[16:]))] = idspace.BootID(b[:16])
+		b = b[numberLen:]
+	}
+	retired := int(binary.BigEndian.Uint32(b))
+	if b = b[4:]; retired > idspace.RetiredKept || len(b) != 8*retired {
+		return nil, errBadRequest
+	}
+	for ; len(b) > 0; b = b[8:] {
+		v.retired[idspace.NodeNumber(binary.BigEndian.Uint64(b))] = true
 	}
 	return v, nil
 }

@@ -15,7 +15,7 @@ func FuzzBodiesOfRequests(f *testing.F) {
 	f.Add(proposal)
 	f.Add(append(append([]byte{1}, ids(1)...), proposal...))
 	f.Add(append(ids(1), make([]byte, 20)...))
-	f.Add(append([]byte{0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1}, append(ids(1), 0, 0, 0, 0, 0, 0, 0, 9)...))
+	f.Add(append([]byte{0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1}, append(ids(1), 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 8)...))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		for name, recode := range cluster.Recode {
 			once, err := recode(in)

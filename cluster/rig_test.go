@@ -127,6 +127,9 @@ type plan struct {
 	// trusting has it promise whatever is proposed.
 	trusting bool
 
+	// lostAfter is that of the config.
+	lostAfter time.Duration
+
 	// shy has it exchange full state with those that it joins only, for a while.
 	shy bool
 }
@@ -195,6 +198,7 @@ func (w *world) config(p plan) cluster.Config {
 		cfg.Timing = gossip.LAN()
 		cfg.Timing.Exchange = 20 * time.Second
 	}
+	cfg.LostAfter = p.lostAfter
 	for _, host := range p.join {
 		cfg.Join = append(cfg.Join, hostAddr(host).String())
 	}

@@ -31,9 +31,14 @@ const (
 // stands against.
 var ErrLifeEnded = errors.New("the cluster has ended this life")
 
+// ErrRetired says that the cluster has retired this life: it was lost for long, or
+// an operator said that it is. Its ids are gone everywhere else. Another life, on
+// the same data directory, is welcome.
+var ErrRetired = errors.New("the cluster has retired this life")
+
 // Run takes part in the cluster until ctx is done, and then leaves it in
 // order. It returns when every goroutine has ended. It also ends when the port
-// fails, and with ErrLifeEnded. A consensus that has failed does not end it:
+// fails, and with ErrLifeEnded or ErrRetired. A consensus that has failed does not end it:
 // sends and closes need none.
 func (c *Cluster) Run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
@@ -44,6 +49,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	members := start(base, "gossip", c.gossip.Run)
 	notices := start(base, "notice", c.spread)
 	watch := start(base, "members", c.watchMembers)
+	contacts := start(base, "contacts", c.watchContacts)
 	views := start(base, "views", c.watchViews)
 	reads := start(base, "reads", c.serveReads)
 	votes := start(base, "consensus", c.takePart)
@@ -57,11 +63,11 @@ func (c *Cluster) Run(ctx context.Context) error {
 	case <-members.ended:
 	case <-meshes.ended:
 	case <-c.ended:
-		err = fmt.Errorf("cluster: %w", ErrLifeEnded)
+		err = fmt.Errorf("cluster: %w", c.endErr)
 	}
 	// No founding while one leaves; consensus goes while the mesh still carries
 	// its requests, and the port last.
-	parts := []*running{waits, found}
+	parts := []*running{waits, found, contacts}
 	err = errors.Join(err, stopAll(parts))
 	c.Leave(base)
 	parts = []*running{votes, reads, views, watch, notices, members, streams, meshes, secrets, ports}
@@ -81,7 +87,9 @@ func (c *Cluster) Leave(ctx context.Context) { c.leaveOnce.Do(func() { c.leave(c
 func (c *Cluster) leave(ctx context.Context) {
 	c.leaving.Store(true)
 	c.Drain()
-	if err := within(ctx, lastWordTimeout, c.endLife); err != nil {
+	if c.over() {
+		c.cfg.Logger.Debug("the end of this life is recorded already")
+	} else if err := within(ctx, lastWordTimeout, c.endLife); err != nil {
 		c.cfg.Logger.Info("left without the end of this life being recorded: its ids answer unreachable until the next start",
 			"err", err)
 	}

@@ -285,7 +285,8 @@ func sampleRegistry(tb testing.TB) *idspace.Registry {
 	tb.Helper()
 	r := idspace.NewRegistry()
 	for _, c := range []idspace.Command{
-		grantTo(9, 1, 90), idspace.EndLife{Boot: boot(9), Cause: idspace.CauseRetired},
+		grantTo(9, 1, 90),
+		idspace.EndLife{Boot: boot(9), Cause: idspace.CauseRetired},
 		grantTo(1, 1, 100), grantOn(1, 1, 2, 110), grantTo(3, 1, 0), grantTo(1, 2, 120), grantOn(1, 2, 4, 130),
 		idspace.EndLife{Boot: boot(3), Cause: idspace.CauseLeft},
 	} {

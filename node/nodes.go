@@ -12,7 +12,7 @@ import (
 
 // NodeInfo describes a life of a node of the cluster, as this node sees it.
 type NodeInfo struct {
-	Name    string        // for people; empty if it is not present
+	Name    string        // for people; of one that is not present the last one known, may be empty
 	Number  NodeNumber    // its newest; zero while it has none
 	Numbers []NodeNumber  // all, ascending
 	State   string        // joining, ready or draining; absent if it has not come back since it was lost

@@ -185,6 +185,12 @@ func (f *fsm) lives() (idspace.NodeNumber, []idspace.Life) {
 	return f.registry.Last(), f.registry.Lives()
 }
 
+func (f *fsm) retired() []idspace.NodeNumber {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.registry.Retired()
+}
+
 // granted tells whether a request like g was granted before.
 func (f *fsm) granted(g idspace.Grant) bool {
 	f.mu.RLock()

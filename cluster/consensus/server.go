@@ -190,6 +190,19 @@ func (s *Server) Lives() (idspace.NodeNumber, []idspace.Life) {
 	return f.lives()
 }
 
+// Retired returns the numbers of the lives that were retired last. Of lives that
+// Lives, called before, does not have, it has those that were retired. The slice
+// is the caller's.
+func (s *Server) Retired() []idspace.NodeNumber {
+	s.mu.Lock()
+	f := s.fsm
+	s.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f.retired()
+}
+
 // Last returns the last number granted, as far as applied here.
 func (s *Server) Last() idspace.NodeNumber {
 	s.mu.Lock()

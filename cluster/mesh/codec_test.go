@@ -284,13 +284,13 @@ func TestHandshakeFramesAreFrozen(t *testing.T) {
 	boot1, boot2 := "c410"+"b000000000000000000000000000"+"0001", "c410"+"b000000000000000000000000000"+"0002"
 	cluster, zero := "c410"+"c1000000000000000000000000000000", "c410"+"00000000000000000000000000000000"
 	got := mesh.HelloFor(theCluster, bootOf(1), bootOf(2), [2]uint64{1, 1}, 1, 3, 0, 9)
-	want := hex.EncodeToString([]byte("flmesh/1")) + "00000054" + "9f" + "10" + "0101" + cluster + boot1 + boot2 +
+	want := hex.EncodeToString([]byte("flmesh/1")) + "00000057" + "dc0010" + "10" + "0101" + "00" + cluster + boot1 + boot2 +
 		"01" + "03" + zero + "00" + "09" + "01" + "01" + "00" + "90"
 	if hex.EncodeToString(got) != want {
 		t.Errorf("hello\n got %x\nwant %s", got, want)
 	}
 	got = mesh.WelcomeTo(theCluster, bootOf(2))
-	want = hex.EncodeToString([]byte("flmesh/1")) + "0000002f" + "9c" + "11" + "00" + "01" + "0101" + cluster + boot2 +
+	want = hex.EncodeToString([]byte("flmesh/1")) + "00000030" + "9d" + "11" + "00" + "01" + "0101" + "00" + cluster + boot2 +
 		"01" + "01" + "00" + "00" + "90"
 	if hex.EncodeToString(got) != want {
 		t.Errorf("welcome\n got %x\nwant %s", got, want)

@@ -127,6 +127,14 @@ type Config struct {
 	// It must not block and keeps nothing of the slice. Nil: nobody is told.
 	Heard func(peer idspace.BootID, numbers []idspace.NodeNumber, last idspace.NodeNumber)
 
+	// Retired reports whether one of the numbers belongs to a life that was
+	// retired: no stream with it is opened. It must not block. Nil: none does.
+	Retired func(numbers []idspace.NodeNumber) bool
+
+	// Dismissed is told that peer has refused this life as retired. It must not
+	// block. Nil: nobody is told.
+	Dismissed func(peer idspace.BootID)
+
 	// Lanes is how many streams carry the messages of a link. Zero means 1; at
 	// most 16.
 	Lanes int
@@ -313,6 +321,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Heard == nil {
 		c.Heard = func(idspace.BootID, []idspace.NodeNumber, idspace.NodeNumber) {}
+	}
+	if c.Retired == nil {
+		c.Retired = func([]idspace.NodeNumber) bool { return false }
+	}
+	if c.Dismissed == nil {
+		c.Dismissed = func(idspace.BootID) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

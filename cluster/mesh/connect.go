@@ -189,12 +189,17 @@ func (k *contact) hail(c net.Conn) error {
 
 func (k *contact) judge(h *hello, w *welcome) error {
 	l := k.link
+	if w.refusal == RefusalRetired && w.boot == l.peer && w.cluster == h.cluster {
+		l.mesh.cfg.Dismissed(l.peer)
+	}
 	refusal := w.refusal
 	switch {
 	case refusal != RefusalNone:
 	case w.boot != l.peer && !l.mesh.trusting:
 		refusal = RefusalNotMe
-	case w.version < MinVersion || w.version > MaxVersion:
+	case l.mesh.cfg.Retired(w.numbers):
+		refusal = RefusalRetired
+	case w.version < l.mesh.min || w.version > l.mesh.max:
 		refusal = RefusalVersion
 	case !clustersMatch(h.cluster, w.cluster, h.kind):
 		refusal = RefusalCluster

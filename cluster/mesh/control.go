@@ -152,7 +152,7 @@ func (c *control) startLocked() (start bool) {
 }
 
 func (c *control) spawnIf(start bool) {
-	if !start || c.link.mesh.spawn(func() { c.run(c.link.ctx) }) {
+	if !start || c.link.spawn(func() { c.run(c.link.ctx) }) {
 		return
 	}
 	c.shut(ErrClosed)

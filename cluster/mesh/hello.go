@@ -9,6 +9,7 @@ import (
 // hello is what the dialling end says first.
 type hello struct {
 	min, max    uint64 // protocol versions
+	features    features
 	cluster     idspace.ClusterID
 	boot        idspace.BootID // of the dialling end
 	expected    idspace.BootID // of the end it means to reach
@@ -28,6 +29,7 @@ type welcome struct {
 	refusal     Refusal
 	version     uint64 // the one to speak; 0 with a refusal
 	min, max    uint64
+	features    features
 	cluster     idspace.ClusterID
 	boot        idspace.BootID
 	nextSeq     uint64 // the first frame this end expects
@@ -41,6 +43,7 @@ func (e *encoder) hello(h *hello) {
 	start := e.begin(kindHello)
 	e.uint(h.min)
 	e.uint(h.max)
+	e.uint(uint64(h.features))
 	e.bytes(h.cluster[:])
 	e.bytes(h.boot[:])
 	e.bytes(h.expected[:])
@@ -56,7 +59,7 @@ func (e *encoder) hello(h *hello) {
 
 func (e *encoder) welcome(w *welcome) {
 	start := e.begin(kindWelcome)
-	for _, v := range []uint64{uint64(w.refusal), w.version, w.min, w.max} {
+	for _, v := range []uint64{uint64(w.refusal), w.version, w.min, w.max, uint64(w.features)} {
 		e.uint(v)
 	}
 	e.bytes(w.cluster[:])
@@ -132,15 +135,15 @@ func (d *decoder) hello(body []byte) (h hello, err error) {
 		return h, err
 	}
 	layout := layouts[kindHello].fields
-	var v [9]uint64
+	var v [10]uint64
 	var u [4][16]byte
 	if err := d.fixed(layout[1:len(layout)-1], v[:], u[:]); err != nil {
 		return h, err
 	}
 	h = hello{
-		min: v[0], max: v[1], kind: streamKind(min(v[2], 255)), lane: v[3],
+		min: v[0], max: v[1], features: features(v[2]), kind: streamKind(min(v[3], 255)), lane: v[4],
 		cluster: u[0], boot: u[1], expected: u[2], session: u[3],
-		resume: v[4], attempt: v[5], nextSeq: v[6], nextOutcome: v[7], last: idspace.NodeNumber(v[8]),
+		resume: v[5], attempt: v[6], nextSeq: v[7], nextOutcome: v[8], last: idspace.NodeNumber(v[9]),
 	}
 	if h.boot.IsZero() || h.min > h.max || h.nextSeq == 0 || h.nextOutcome == 0 || h.last > idspace.MaxNumber {
 		return h, d.malformed("impossible hello")
@@ -154,15 +157,15 @@ func (d *decoder) welcome(body []byte) (w welcome, err error) {
 		return w, err
 	}
 	layout := layouts[kindWelcome].fields
-	var v [8]uint64
+	var v [9]uint64
 	var u [2][16]byte
 	if err := d.fixed(layout[1:len(layout)-1], v[:], u[:]); err != nil {
 		return w, err
 	}
 	w = welcome{
-		refusal: Refusal(min(v[0], 255)), version: v[1], min: v[2], max: v[3],
+		refusal: Refusal(min(v[0], 255)), version: v[1], min: v[2], max: v[3], features: features(v[4]),
 		cluster: u[0], boot: u[1],
-		nextSeq: v[4], nextOutcome: v[5], maxMessage: v[6], last: idspace.NodeNumber(v[7]),
+		nextSeq: v[5], nextOutcome: v[6], maxMessage: v[7], last: idspace.NodeNumber(v[8]),
 	}
 	if w.boot.IsZero() || w.last > idspace.MaxNumber {
 		return w, d.malformed("impossible welcome")

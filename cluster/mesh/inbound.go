@@ -106,6 +106,9 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 	if refusal == RefusalNone {
 		s, refusal = m.install(ctx, c, h)
 	}
+	if refusal == RefusalNone && m.cfg.Retired(h.numbers) {
+		refusal = RefusalRetired // since admit, and PeerGone may not have seen s
+	}
 	w := m.welcome(refusal, &h, s)
 	e := newEncoder()
 	e.buf = append(e.buf, Magic...)
@@ -114,7 +117,10 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 		return s, err
 	}
 	if refusal != RefusalNone {
-		return nil, &RefusedError{
+		if s != nil {
+			s.end(ReasonGone) // and its session with it
+		}
+		return s, &RefusedError{
 			Peer: h.boot, Boot: w.boot, Refusal: refusal, Mine: w.cluster, Theirs: h.cluster,
 		}
 	}
@@ -126,12 +132,14 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 func (m *Mesh) admit(h *hello) Refusal {
 	own := m.cfg.Identity
 	switch {
-	case h.min > MaxVersion || h.max < MinVersion:
+	case h.min > m.max || h.max < m.min:
 		return RefusalVersion
 	case h.boot == own.Boot():
 		return RefusalSelf
 	case h.expected != own.Boot() && !m.trusting:
 		return RefusalNotMe
+	case m.cfg.Retired(h.numbers):
+		return RefusalRetired
 	case h.kind > streamLane, h.kind == streamControl && h.lane != 0, h.lane >= maxLanes:
 		return RefusalLane
 	case !clustersMatch(h.cluster, own.Cluster(), h.kind):
@@ -146,14 +154,14 @@ func (m *Mesh) admit(h *hello) Refusal {
 
 func (m *Mesh) welcome(refusal Refusal, h *hello, s *inStream) welcome {
 	w := welcome{
-		refusal: refusal, min: MinVersion, max: MaxVersion,
+		refusal: refusal, min: m.min, max: m.max, features: m.features,
 		cluster: m.cfg.Identity.Cluster(), boot: m.cfg.Identity.Boot(),
 		maxMessage: uint64(m.cfg.MaxMessage),
 	}
 	if refusal != RefusalNone {
 		return w
 	}
-	w.version = min(h.max, MaxVersion)
+	w.version = min(h.max, m.max)
 	w.nextSeq, w.nextOutcome = h.nextSeq, h.nextOutcome
 	if s.lane != nil {
 		w.nextSeq = s.lane.next
@@ -251,13 +259,7 @@ func (m *Mesh) uninstall(s *inStream) {
 	}
 }
 
-// end ends every stream from this peer.
-func (p *inPeer) end(m *Mesh, r Reason) {
-	for _, s := range p.list(m) {
-		s.end(r)
-	}
-}
-
+// list returns every stream from this peer.
 func (p *inPeer) list(m *Mesh) (all []*inStream) {
 	m.inMu.Lock()
 	defer m.inMu.Unlock()

@@ -9,7 +9,7 @@ import (
 // start runs the lane in a goroutine of the mesh.
 func (l *lane) start() {
 	// If Run is ending, it settles what is queued.
-	_ = l.link.mesh.spawn(func() { l.run(l.link.ctx) })
+	_ = l.link.spawn(func() { l.run(l.link.ctx) })
 }
 
 // probe connects a lane at rest if a send was refused since the last tick.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"flamingo/idspace"
@@ -27,6 +28,10 @@ type link struct {
 	traffic traffic
 
 	missed int // ticks without bytes; of the goroutine that ticks
+
+	mu   sync.Mutex
+	over bool           // guarded by mu: shut for good; what runs from now on opens nothing
+	busy sync.WaitGroup // what runs in spawn; Add under mu, while not over
 }
 
 func newLink(m *Mesh, peer idspace.BootID) *link {
@@ -37,6 +42,40 @@ func newLink(m *Mesh, peer idspace.BootID) *link {
 	}
 	l.control = newControl(l)
 	return l
+}
+
+// spawn runs f, the goroutine of a stream, as Mesh.spawn does.
+func (l *link) spawn(f func()) bool {
+	l.mu.Lock()
+	counted := !l.over
+	if counted {
+		l.busy.Add(1)
+	}
+	l.mu.Unlock()
+	done := func() {
+		if counted {
+			l.busy.Done()
+		}
+	}
+	ok := l.mesh.spawn(func() {
+		defer done()
+		f()
+	})
+	if !ok {
+		done()
+	}
+	return ok
+}
+
+// drop ends everything of the link because the peer is gone, and returns when no
+// stream of it is left.
+func (l *link) drop() {
+	l.gone.Store(true)
+	l.shut(ErrGone)
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.busy.Wait()
 }
 
 // laneOf returns the lane of an id, always the same one.

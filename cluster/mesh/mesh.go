@@ -26,6 +26,10 @@ type Mesh struct {
 
 	sessionTicks int // SessionTimeout in the same
 
+	// What this end speaks: MinVersion, MaxVersion and allFeatures, but in tests.
+	min, max uint64
+	features features
+
 	// What tests set, to see that the defence is what keeps harm away: trusting
 	// leaves out the comparison of boots in a handshake, doubling forgets which
 	// frames of a session were taken, forgetful every session.
@@ -69,6 +73,7 @@ func New(cfg Config) (*Mesh, error) {
 		deadTicks: int((cfg.DeadAfter + cfg.PingEvery - 1) / cfg.PingEvery),
 		idleTicks: int((cfg.IdleTimeout + cfg.PingEvery - 1) / cfg.PingEvery),
 
+		min: MinVersion, max: MaxVersion, features: allFeatures,
 		sessionTicks: int((cfg.SessionTimeout + cfg.PingEvery - 1) / cfg.PingEvery),
 		started:      make(chan struct{}),
 		sessions:     make(map[sessionKey]*inLane),
@@ -197,19 +202,37 @@ func evict(links map[idspace.BootID]*link) bool {
 
 // PeerGone says that the life of peer is over: what was not handed to the
 // network ends as gone, the rest as uncertain, and further sends are refused
-// with ErrGone while the peer is remembered.
+// with ErrGone while the peer is remembered. It returns when no frame of the
+// streams there were is taken or sent any more; no goroutine of the mesh, which
+// it waits for, may call it.
 func (m *Mesh) PeerGone(peer idspace.BootID) {
 	if l := (*m.links.Load())[peer]; l != nil {
-		l.gone.Store(true)
-		l.shut(ErrGone)
+		l.drop()
 	}
 	m.inMu.Lock()
 	p := m.in[peer]
 	m.inMu.Unlock()
 	if p != nil {
-		p.end(m, ReasonGone)
+		streams := p.list(m)
+		for _, s := range streams {
+			s.end(ReasonGone)
+		}
+		for _, s := range streams {
+			<-s.done
+		}
 	}
 	m.forgetPeer(peer)
+}
+
+// Contact reports whether a stream between this node and peer is open, whichever
+// end has dialled it.
+func (m *Mesh) Contact(peer idspace.BootID) bool {
+	if m.Up(peer) {
+		return true
+	}
+	m.inMu.Lock()
+	defer m.inMu.Unlock()
+	return m.in[peer] != nil
 }
 
 // Announce tells this node's numbers to every peer with a control stream.
@@ -266,7 +289,7 @@ func (m *Mesh) newestNumbers() []idspace.NodeNumber {
 // hello returns what every handshake from here says.
 func (m *Mesh) hello(peer idspace.BootID) hello {
 	return hello{
-		min: MinVersion, max: MaxVersion,
+		min: m.min, max: m.max, features: m.features,
 		cluster: m.cfg.Identity.Cluster(), boot: m.cfg.Identity.Boot(), expected: peer,
 		last: m.cfg.Identity.Last(), numbers: m.newestNumbers(),
 	}

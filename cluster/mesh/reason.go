@@ -57,20 +57,22 @@ type Refusal uint8
 
 // The refusals.
 const (
-	RefusalNone           Refusal = 0 // accepted
-	RefusalVersion        Refusal = 1 // no common protocol version
-	RefusalCluster        Refusal = 2 // another cluster
-	RefusalNotMe          Refusal = 3 // the dialled end is not the boot that was meant
-	RefusalSelf           Refusal = 4 // a node dialled itself
-	RefusalBlank          Refusal = 5 // a lane, and one end belongs to no cluster
-	RefusalUnknownSession Refusal = 6 // a resume of a session that is not known
-	RefusalStale          Refusal = 7 // a later attempt for the same stream came first
-	RefusalFull           Refusal = 8 // over a bound on streams
-	RefusalLane           Refusal = 9 // no such kind of stream, or no such lane
+	RefusalNone           Refusal = 0  // accepted
+	RefusalVersion        Refusal = 1  // no common protocol version
+	RefusalCluster        Refusal = 2  // another cluster
+	RefusalNotMe          Refusal = 3  // the dialled end is not the boot that was meant
+	RefusalSelf           Refusal = 4  // a node dialled itself
+	RefusalBlank          Refusal = 5  // a lane, and one end belongs to no cluster
+	RefusalUnknownSession Refusal = 6  // a resume of a session that is not known
+	RefusalStale          Refusal = 7  // a later attempt for the same stream came first
+	RefusalFull           Refusal = 8  // over a bound on streams
+	RefusalLane           Refusal = 9  // no such kind of stream, or no such lane
+	RefusalRetired        Refusal = 10 // the life of the other end was retired
 )
 
 var refusalNames = [...]string{
 	"accepted", "version", "cluster", "not-me", "self", "blank", "unknown-session", "stale", "full", "lane",
+	"retired",
 }
 
 // String returns the refusal's name.
@@ -83,5 +85,5 @@ func (r Refusal) String() string {
 
 // hopeless reports whether another attempt in a few seconds cannot fare better.
 func (r Refusal) hopeless() bool {
-	return r == RefusalVersion || r == RefusalCluster || r == RefusalSelf || r == RefusalLane
+	return r == RefusalVersion || r == RefusalCluster || r == RefusalSelf || r == RefusalLane || r == RefusalRetired
 }

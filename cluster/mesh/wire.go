@@ -16,6 +16,17 @@ const (
 	MaxVersion = 1
 )
 
+// features are what an end may do beside what every end of its version does, a
+// bit each. Both ends say what they have, and do on their link what both have.
+// Append only: a bit that means something never means something else.
+type features uint64
+
+const (
+	featureWatch features = 1 << 0 // the frames watch and closed
+
+	allFeatures = featureWatch
+)
+
 // Limits on the wire.
 const (
 	headerLen = 4 // bytes: the length of what follows, big-endian
@@ -85,8 +96,8 @@ var layouts = [...]struct{ name, fields string }{
 	kindRequest:    {"request", "uuub"},
 	kindReply:      {"reply", "uuub"},
 	kindNumbers:    {"numbers", "uua"},
-	kindHello:      {"hello", "uuubbbuubuuuuua"},
-	kindWelcome:    {"welcome", "uuuuubbuuuua"},
+	kindHello:      {"hello", "uuuubbbuubuuuuua"},
+	kindWelcome:    {"welcome", "uuuuuubbuuuua"},
 	kindPublish:    {"publish", "uuuuubab"},
 }
 
@@ -110,16 +121,19 @@ const (
 	RequestConfirm  RequestKind = 5 // a committed read of the registry
 	RequestEndLife  RequestKind = 6
 	RequestJoin     RequestKind = 7 // changes of the set of voters
+	RequestRetire   RequestKind = 13
+	RequestContact  RequestKind = 14 // when a life was last there
 )
 
 var requestNames = [...]string{
 	RequestDescribe: "describe", RequestPromise: "promise", RequestRelease: "release", RequestGrant: "grant",
 	RequestConfirm: "confirm", RequestEndLife: "end-life", RequestJoin: "join",
+	RequestRetire: "retire", RequestContact: "contact",
 }
 
 // String returns the request's name.
 func (k RequestKind) String() string {
-	if k == 0 || int(k) >= len(requestNames) {
+	if int(k) >= len(requestNames) || requestNames[k] == "" {
 		return fmt.Sprintf("request %d", uint8(k))
 	}
 	return requestNames[k]
