@@ -2,11 +2,13 @@ package test
 
 import (
 	"bufio"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,21 +16,36 @@ import (
 	"testing"
 	"time"
 
+	"flamingo/cluster/trust"
 	"flamingo/node"
 	"flamingo/node/nodetest"
 )
 
 // TestFlappingLinkLosesNothing has one node send to the clients of another while
-// every stream between the two is reset five times a second. Each message must
-// arrive, in order and once, and nothing may be called uncertain.
+// every stream between the two is reset five times a second, in clear text and under
+// the cluster's key. Each message must arrive, in order and once, and nothing may be
+// called uncertain.
 func TestFlappingLinkLosesNothing(t *testing.T) {
 	t.Parallel()
-	rate, lasts := 5000, 3*time.Second
+	key, err := trust.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(key.Text()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("clear", func(t *testing.T) { flapUnderLoad(t, "") })
+	t.Run("key", func(t *testing.T) { flapUnderLoad(t, file) })
+}
+
+func flapUnderLoad(t *testing.T, keyFile string) {
+	rate, lasts := 5000, 2*time.Second
 	if os.Getenv(longVariable) != "" {
 		rate, lasts = 50_000, 30*time.Second
 	}
 	const clients, every = 100, 200 * time.Millisecond
-	a, b, relays := openApart(t)
+	a, b, relays := openApart(t, keyFile)
 	var undelivered atomic.Int64
 	go func() {
 		for id, err := range a.Undelivered() {
@@ -103,14 +120,14 @@ func TestFlappingLinkLosesNothing(t *testing.T) {
 
 // openApart opens two nodes of a cluster, each of which the other reaches by a
 // relay alone.
-func openApart(t *testing.T) (a, b *node.Node, relays []*relay) {
+func openApart(t *testing.T, keyFile string) (a, b *node.Node, relays []*relay) {
 	t.Helper()
 	addrs := nodetest.FreeAddrs(t, 4)
 	open := func(name, addr, advertise string, join []string, expect int) *node.Node {
 		n, err := node.Open(node.Opts{
 			Listen: []string{"tcp://127.0.0.1:0"}, Framing: "line", Ignore: node.IgnoreCloses,
 			Logger: slog.New(slog.DiscardHandler), Name: name, Cluster: addr, Advertise: advertise,
-			Join: join, Expect: expect, DataDir: t.TempDir(),
+			Join: join, Expect: expect, DataDir: t.TempDir(), ClusterKeyFile: keyFile,
 		})
 		if err != nil {
 			t.Fatal(err)

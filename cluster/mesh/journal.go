@@ -185,6 +185,14 @@ func (j *journal) unwritten(f func(frame []byte)) {
 	}
 }
 
+// rest drops every segment, free ones too, if nothing is to be written and what
+// was written is acknowledged.
+func (j *journal) rest() {
+	if !j.writing && !j.pending() {
+		j.clear()
+	}
+}
+
 // room returns how many bytes the segments have room for, free ones included.
 func (j *journal) room() (bytes int) {
 	for _, s := range j.segs {

@@ -227,6 +227,10 @@ func (l *lane) take(s *stream) (b []byte, frames int) {
 	return b, frames
 }
 
+// restTicks is how many ticks a lane has nothing to do before it gives back what it
+// keeps its messages in.
+const restTicks = 2
+
 // tick counts how long the lane has had nothing to do, and ends the stream
 // when that is long enough.
 func (l *lane) tick(limit int) {
@@ -237,7 +241,10 @@ func (l *lane) tick(limit int) {
 		l.mu.Unlock()
 		return
 	}
-	l.idleTicks++
+	if l.idleTicks++; l.idleTicks == restTicks {
+		l.log.rest()
+		l.entries.slots = nil
+	}
 	done := l.idleTicks >= limit
 	l.closing = l.closing || done // nothing is handed over from here on
 	l.mu.Unlock()
