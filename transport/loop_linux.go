@@ -216,12 +216,20 @@ func (l *loop) event(key uint64, events uint32) {
 // another loop's between the two looks.
 func serves(s *slot, key uint64) bool { return s.has(holdSocket) && s.id.Load() == key }
 
+// attendedAtOnce is how many connections a loop tends to before it lets others run
+// that are ready to. Writing to ten thousand takes tens of milliseconds; whoever
+// has more for them meanwhile makes the writes that are still to come larger.
+const attendedAtOnce = 64
+
 // attendAll serves the connections that senders have put on the list.
 func (l *loop) attendAll() {
 	l.mu.Lock()
 	l.attending, l.dirty = l.dirty, l.attending[:0]
 	l.mu.Unlock()
-	for _, i := range l.attending {
+	for k, i := range l.attending {
+		if k%attendedAtOnce == attendedAtOnce-1 {
+			runtime.Gosched()
+		}
 		s := l.t.table.at(i)
 		served := s.has(holdSocket)
 		if served && s.has(flagNew) {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -67,6 +69,17 @@ func (c *child) cpu() (time.Duration, error) {
 		return 0, errno
 	}
 	return time.Duration(ts.Nano()), nil
+}
+
+// writes returns how many calls to write c has made.
+func (c *child) writes() (n uint64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", c.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), "syscw: ")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strconv.ParseUint(line, 10, 64)
 }
 
 // kill ends c and waits for its end.

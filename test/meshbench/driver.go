@@ -127,7 +127,7 @@ func (dr *driver) measureOne(ctx context.Context, round int, p plan, r *row) err
 	for _, f := range r.shows {
 		fmt.Fprintf(os.Stderr, " %s %s", f.text(s), f.name)
 	}
-	fmt.Fprintf(os.Stderr, "; CPU µs a message %.3f + %.3f, clients %.3f", s.Sender, s.Owner, s.Clients)
+	fmt.Fprintf(os.Stderr, "; CPU µs a message %.3f + %.3f, clients %.3f, writes %.3f", s.Sender, s.Owner, s.Clients, s.Writes)
 	if w := wrongs(s); w != "" {
 		fmt.Fprint(os.Stderr, ", ", w)
 	}

@@ -17,6 +17,7 @@ type figure struct {
 var (
 	rate    = figure{"messages/s", func(s sample) float64 { return s.Rate }}
 	cpu     = figure{"CPU s a million", func(s sample) float64 { return s.Sender + s.Owner }}
+	writes  = figure{"writes a message", func(s sample) float64 { return s.Writes }}
 	p50     = figure{"p50 µs", func(s sample) float64 { return s.P50 }}
 	p99     = figure{"p99 µs", func(s sample) float64 { return s.P99 }}
 	took    = figure{"ms to the last client", func(s sample) float64 { return s.P50 / 1000 }}

@@ -23,7 +23,8 @@ The sender has one core, the owner and the clients have the other, unless a row 
 otherwise: *one core* has all processes on it, *two cores* are anybody's. *One way* is
 from the call to the client, at 5,000 messages a second; a *round trip* is Send, which
 waits until the owner has written the message to the socket, one at a time. *CPU* is
-user and system time of all processes but the clients'. Figures are medians of the
+user and system time of all processes but the clients', *writes* are the calls to
+write of the owner's process. Figures are medians of the
 rounds, ratios medians of the ratios in each round.`
 
 // part is the report in Markdown.

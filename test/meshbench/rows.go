@@ -64,7 +64,7 @@ func rows() []row {
 	stream := func(name string, size, to int, goals ...goal) row {
 		return row{
 			name: name, load: worker.Load{Goroutines: 1, Conns: to, Size: size}, cpus: oneEach,
-			shows: []figure{rate, cpu}, goals: goals,
+			shows: []figure{rate, cpu, writes}, goals: goals,
 		}
 	}
 	ten := stream("64 B to 1,000, by 10", 64, 1000)

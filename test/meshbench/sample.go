@@ -16,6 +16,7 @@ type sample struct {
 	Sender       float64 // processor time for a message, of the sender and a server beside it
 	Owner        float64 // and of the owner
 	Clients      float64 // and of the clients, which is part of no figure
+	Writes       float64 // calls of the owner to write, for a message
 	CPUCall      float64 // processor time for a call of Publish
 	P50, P99     float64
 	SenderAllocs float64 // allocations for a message
@@ -30,6 +31,7 @@ type mark struct {
 	messages      uint64
 	sender, owner time.Duration
 	sink          time.Duration
+	writes        uint64 // of the owner
 	allocs        [2]uint64
 	latencies     worker.Latencies
 }
@@ -56,6 +58,9 @@ func (t *trial) mark() (m mark, err error) {
 	if m.sink, err = t.sink.cpu(); err != nil {
 		return m, err
 	}
+	if m.writes, err = t.owner.writes(); err != nil {
+		return m, err
+	}
 	m.at, m.messages, m.latencies = time.Now(), t.board.Messages(), t.board.Latencies()
 	return m, nil
 }
@@ -69,6 +74,7 @@ func between(from, to mark) (s sample) {
 	s.Sender = micros(to.sender-from.sender) / n
 	s.Owner = micros(to.owner-from.owner) / n
 	s.Clients = micros(to.sink-from.sink) / n
+	s.Writes = float64(to.writes-from.writes) / n
 	s.SenderAllocs = float64(to.allocs[0]-from.allocs[0]) / n
 	s.OwnerAllocs = float64(to.allocs[1]-from.allocs[1]) / n
 	took := to.latencies.Since(from.latencies)
