@@ -29,14 +29,6 @@ func tlsConn(nc net.Conn, cfg *tls.Config, end func(net.Conn, *tls.Config) *tls.
 	return end(raw, cfg), raw
 }
 
-func newConn(c *tls.Conn, raw *gatherer, state tls.ConnectionState, s *snapshot) *Conn {
-	conn := &Conn{Conn: c, raw: raw}
-	if s.certified != nil {
-		conn.peer, _ = nodeOf(state.PeerCertificates[0], s.certified.own.Cluster) // it was judged before
-	}
-	return conn
-}
-
 // Peer returns what the certificate of the other end says; zero without a CA.
 func (c *Conn) Peer() Identity { return c.peer }
 

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"testing"
 	"time"
@@ -18,20 +17,10 @@ const (
 	AcceptingEnd = acceptingEnd
 )
 
-// WithoutCertificate makes t show none when it dials.
-func WithoutCertificate(t *Trust) *Trust {
-	s := *t.current.Load()
-	s.shown = tls.Certificate{}
-	t.current.Store(&s)
-	return t
-}
-
 // Credulous returns t believing every certificate, as a stranger may.
 func Credulous(t *Trust) *Trust {
-	s := *t.current.Load()
-	s.certified = nil
-	believing := &Trust{cfg: t.cfg}
-	believing.current.Store(&s)
+	believing := &Trust{cfg: t.cfg, credulous: true}
+	believing.current.Store(t.current.Load())
 	return believing
 }
 

@@ -73,6 +73,10 @@ type Trust struct {
 	current atomic.Pointer[snapshot]
 	counts  counters
 
+	// credulous believes every certificate. Tests set it, to see strangers be
+	// refused by others than themselves.
+	credulous bool
+
 	mu   sync.Mutex // held while the files are read
 	seen [sha256.Size]byte
 }

@@ -132,16 +132,15 @@ func TestStrangersAreToldApart(t *testing.T) {
 		of       *trust.Trust
 		want     error
 	}{
-		"right key":             {open(t, trust.Config{KeyFile: right}), keyed, nil},
-		"right certificate":     {open(t, certified(ca, node("flamingo", "birch"), time.Now())), withCA, nil},
-		"wrong key":             {open(t, trust.Config{KeyFile: trusttest.KeyFile(t, other)}), keyed, trust.ErrProof},
-		"other cluster, key":    {open(t, trust.Config{KeyFile: right, ClusterName: "other"}), keyed, trust.ErrProof},
-		"no certificate":        {trust.WithoutCertificate(open(t, trust.Config{KeyFile: right})), withCA, trust.ErrNoCertificate},
-		"certificate of itself": {open(t, trust.Config{KeyFile: right}), withCA, trust.ErrUntrusted},
-		"wrong CA":              {open(t, certified(otherCA, node("flamingo", "eve"), time.Now())), withCA, trust.ErrUntrusted},
-		"wrong role":            {trust.Unchecked(t, client), withCA, trust.ErrRole},
-		"expired":               {open(t, certified(ca, node("flamingo", "old"), time.Now().Add(-3*time.Hour))), withCA, trust.ErrUntrusted},
-		"other cluster, CA":     {open(t, certified(ca, node("other", "oak"), time.Now())), withCA, trust.ErrRole},
+		"right key":          {open(t, trust.Config{KeyFile: right}), keyed, nil},
+		"right certificate":  {open(t, certified(ca, node("flamingo", "birch"), time.Now())), withCA, nil},
+		"wrong key":          {open(t, trust.Config{KeyFile: trusttest.KeyFile(t, other)}), keyed, trust.ErrProof},
+		"other cluster, key": {open(t, trust.Config{KeyFile: right, ClusterName: "other"}), keyed, trust.ErrProof},
+		"no certificate":     {open(t, trust.Config{KeyFile: right}), withCA, trust.ErrNoCertificate},
+		"wrong CA":           {open(t, certified(otherCA, node("flamingo", "eve"), time.Now())), withCA, trust.ErrUntrusted},
+		"wrong role":         {trust.Unchecked(t, client), withCA, trust.ErrRole},
+		"expired":            {open(t, certified(ca, node("flamingo", "old"), time.Now().Add(-3*time.Hour))), withCA, trust.ErrUntrusted},
+		"other cluster, CA":  {open(t, certified(ca, node("other", "oak"), time.Now())), withCA, trust.ErrRole},
 		"right CA, wrong key": {open(t, func() trust.Config {
 			c := certified(ca, node("flamingo", "eve"), time.Now())
 			c.KeyFile = trusttest.KeyFile(t, other)
@@ -155,6 +154,9 @@ func TestStrangersAreToldApart(t *testing.T) {
 			}
 			if tc.want != nil && in.dialedErr == nil {
 				t.Error("dialing in: the stranger was not refused")
+			}
+			if c, ok := in.accepted.(*trust.Conn); ok && name == "right certificate" && c.Peer().String() != "flamingo://flamingo/node/birch" {
+				t.Errorf("the peer is %v", c.Peer())
 			}
 			out := meet(t, tc.of, tc.stranger, alpns[0])
 			if (out.dialedErr == nil) != (tc.want == nil) {
