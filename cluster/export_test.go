@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"flamingo/cluster/consensus"
+	"flamingo/cluster/port"
 	"flamingo/idspace"
 )
 
@@ -100,4 +102,24 @@ var Codes = map[string]uint8{
 	"life-ended": uint8(codeLifeEnded), "failed": uint8(codeFailed), "stale-start": uint8(codeStaleStart),
 	"server-changed": uint8(codeServerChanged), "present": uint8(codePresent), "gone": uint8(codeGone),
 	"never-issued": uint8(codeNeverIssued),
+}
+
+// ofTrust are the reasons that have to do with who is there.
+var ofTrust = []port.Reason{
+	port.NoTLS, port.NoProtocol, port.NoCertificate, port.Untrusted, port.BadRole, port.NoKey, port.Refused,
+}
+
+// Refused are the streams that were refused for what they showed, or that refused
+// this node, by reason, and the packets for which no key was good.
+func (c *Cluster) Refused() (streams map[port.Reason]uint64, packets uint64) {
+	streams = make(map[port.Reason]uint64)
+	counts := c.port.Counts()
+	for _, all := range []map[port.Reason]uint64{counts.Refused, counts.Distrusted} {
+		for why, n := range all {
+			if slices.Contains(ofTrust, why) { // else it broke on its way
+				streams[why] += n
+			}
+		}
+	}
+	return streams, c.gossip.Stats().PacketsSealed
 }

@@ -121,6 +121,8 @@ type plan struct {
 	expect int
 	dir    string // empty: in memory
 
+	keyFile string // empty: clear text
+
 	// calm has leaders and members speak seldom, so that minutes cost little.
 	calm bool
 
@@ -186,7 +188,7 @@ func members(lives []*life) (all []*member) {
 // config is what p says.
 func (w *world) config(p plan) cluster.Config {
 	cfg := cluster.Config{
-		NodeName: p.name, Address: p.addr(), Expect: p.expect, Dir: p.dir,
+		NodeName: p.name, Address: p.addr(), Expect: p.expect, Dir: p.dir, KeyFile: p.keyFile,
 		Owner: &inbox{}, OutcomeOf: func(error) mesh.Outcome { return mesh.OutcomeGone },
 		Network: w.Host(p.addr().Addr()), Now: w.now, Logger: slog.New(slog.DiscardHandler),
 	}

@@ -63,7 +63,7 @@ func openHouse(t *testing.T, opts node.Opts) *house {
 	if h.Node, err = node.Open(opts); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.Node.Close(t.Context()) }) //nolint:errcheck // the test is over
+	t.Cleanup(func() { h.Node.Close(t.Context()) })
 	handler, err := admin.New(admin.Config{Token: adminToken, Logger: opts.Logger})
 	if err != nil {
 		t.Fatal(err)

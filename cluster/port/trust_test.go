@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"flamingo/cluster/port"
+	"flamingo/cluster/port/porttest"
 	"flamingo/cluster/trust"
 	"flamingo/cluster/trust/trusttest"
 )
@@ -122,4 +125,68 @@ func TestKeyedPortRefusesStrangers(t *testing.T) {
 	if n, m := log.count(`reason="no key"`), log.count(`reason="no tls"`); n != 1 || m != 1 {
 		t.Errorf("logged %d and %d times, want each once:\n%s", n, m, log.text.String())
 	}
+}
+
+// TestHandshakeHasAnEnd at either end.
+func TestHandshakeHasAnEnd(t *testing.T) {
+	bubbleWithKey(t, func(t *testing.T, a running, network *porttest.Network) {
+		claim(t, a, port.Raft)
+		c := knock(t, network)
+		begin := time.Now()
+		go c.Write([]byte{0x16, 3, 1, 2}) //nolint:errcheck // the begin of a record; closedBy finds out
+		closedBy(t, c)
+		if got := time.Since(begin); got != port.DefaultClassifyTimeout {
+			t.Errorf("a stranger that stops amid its hello is closed after %v, want %v", got, port.DefaultClassifyTimeout)
+		}
+		wantRefused(t, a, port.Slow, 1)
+
+		mute, err := network.Host(hostB).Listen(t.Context(), addrB)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mute.Close()
+		begin = time.Now()
+		if _, err := a.Dial(t.Context(), addrB, port.Raft); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Dial to who says nothing = %v, want os.ErrDeadlineExceeded", err)
+		}
+		if got := time.Since(begin); got != port.DefaultClassifyTimeout {
+			t.Errorf("Dial took %v, want %v", got, port.DefaultClassifyTimeout)
+		}
+	})
+}
+
+func bubbleWithKey(t *testing.T, f func(t *testing.T, a running, network *porttest.Network)) {
+	t.Helper()
+	bubble(t, port.Config{Trust: mustTrust(t, trusttest.NewKey(t))}, f)
+}
+
+// TestNodesGetThroughACrowdWithAKey: a node that is busy showing its key is not
+// the oldest for long.
+func TestNodesGetThroughACrowdWithAKey(t *testing.T) {
+	const limit = 8
+	tr := mustTrust(t, trusttest.NewKey(t))
+	bubble(t, port.Config{MaxUnclassified: limit, Trust: tr}, func(t *testing.T, a running, network *porttest.Network) {
+		s := claim(t, a, port.Gossip)
+		var idlers []net.Conn
+		for range limit {
+			idlers = append(idlers, knock(t, network))
+		}
+		synctest.Wait()
+		b, err := port.New(port.Config{Addr: addrB, Network: network.Host(hostB), Trust: tr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := b.Dial(t.Context(), addrA, port.Gossip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		far, err := s.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		far.Close()
+		closedBy(t, idlers[0])
+		wantRefused(t, a, port.Crowded, 1)
+	})
 }
