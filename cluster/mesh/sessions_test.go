@@ -65,6 +65,7 @@ func TestSessionOutlivesItsStreamForItsTime(t *testing.T) {
 				held := begin(a, b, calls)
 				shut.Store(true)
 				a.rig.cut()
+				synctest.Wait() // the lane knows
 				if err := a.To(b.boot).SendData(idOf(2, 2), mesh.KindDefault, []byte("queued")); err != nil {
 					t.Fatal(err)
 				}
@@ -351,15 +352,25 @@ func TestLongMessageGoesOnWithThePartThatIsMissing(t *testing.T) {
 	})
 }
 
-// deaf loses what comes from now on, once lose is set, and breaks by that.
+// deaf is a lane that loses what comes once lose is set, and breaks by that.
 type deaf struct {
 	net.Conn
 	lose *atomic.Bool
+	said bool
+	lane atomic.Bool
 }
 
-func (d deaf) Read(p []byte) (int, error) {
+func (d *deaf) Write(p []byte) (int, error) {
+	if !d.said {
+		d.lane.Store(mesh.ForLane(p))
+	}
+	d.said = true
+	return d.Conn.Write(p)
+}
+
+func (d *deaf) Read(p []byte) (int, error) {
 	n, err := d.Conn.Read(p)
-	if d.lose.Swap(false) {
+	if d.lane.Load() && d.lose.Swap(false) {
 		d.Close()
 		return 0, net.ErrClosed
 	}
@@ -373,7 +384,7 @@ func TestLostAnswersComeAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var lose atomic.Bool
 			bubble(t, func(r *rig) {
-				r.wrap = func(_, _ *node, c net.Conn) net.Conn { return deaf{c, &lose} }
+				r.wrap = func(_, _ *node, c net.Conn) net.Conn { return &deaf{Conn: c, lose: &lose} }
 				r.node(2).deliver = func(idspace.ID, []byte) error {
 					lose.Store(true)
 					return refuse
