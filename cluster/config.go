@@ -63,6 +63,13 @@ type Config struct {
 	// Owner holds this node's connections. Required.
 	Owner mesh.Owner
 
+	// Groups holds the groups of this node's connections. Nil: none has members.
+	Groups mesh.Groups
+
+	// Asked answers what other nodes ask about groups: the requests from
+	// mesh.RequestTie to mesh.RequestInterests. Nil: they are unknown.
+	Asked mesh.Requests
+
 	// OutcomeOf gives the wire's code for an error of Owner. Required.
 	OutcomeOf func(error) mesh.Outcome
 

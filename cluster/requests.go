@@ -56,6 +56,11 @@ func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Req
 		return r.retire(ctx, body)
 	case mesh.RequestContact:
 		return r.contact(body)
+	case mesh.RequestTie, mesh.RequestMembers, mesh.RequestGroups, mesh.RequestInterests:
+		if r.c.cfg.Asked == nil {
+			return nil, mesh.ErrUnknownRequest
+		}
+		return r.c.cfg.Asked.Handle(ctx, peer, kind, body)
 	case mesh.RequestDescribe: // the mesh's own
 		return nil, mesh.ErrUnknownRequest
 	default:

@@ -28,6 +28,8 @@ type connInfoJSON struct {
 
 	TLS       *tlsJSON       `json:"tls,omitempty"`
 	WebSocket *WebSocketInfo `json:"web_socket,omitempty"`
+
+	Meta map[string]string `json:"meta,omitempty"`
 }
 
 // tlsJSON and clientJSON have the fields of transport.TLSInfo and
@@ -56,7 +58,7 @@ func encodeConnInfo(c ConnInfo) ([]byte, error) {
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
 		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
-		TLS: tlsToJSON(c.TLS), WebSocket: c.WebSocket,
+		TLS: tlsToJSON(c.TLS), WebSocket: c.WebSocket, Meta: c.Meta,
 	})
 }
 
@@ -78,7 +80,7 @@ func decodeConnInfo(body []byte) (ConnInfo, error) {
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
 		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
-		TLS: c.TLS.info(), WebSocket: c.WebSocket,
+		TLS: c.TLS.info(), WebSocket: c.WebSocket, Meta: c.Meta,
 	}, nil
 }
 

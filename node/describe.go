@@ -53,6 +53,9 @@ func (n *Node) Connections(cursor string, limit int) (Page, error) {
 		}
 	}
 	items, next := n.clients.Connections(uint32(from), limit)
+	for i := range items {
+		items[i].Meta = n.groups.meta.get(items[i].ID)
+	}
 	p := Page{Items: items}
 	if next != 0 {
 		p.Next = fmt.Sprintf("%x", next)

@@ -11,6 +11,9 @@
 //	SendData             send a message to a connection
 //	SendClose            end a connection
 //
+// JoinGroup makes a connection a member of a group, and Publish sends to its
+// members, wherever they are. SetMeta notes something about a connection.
+//
 // Serve calls a Handler instead, in order for each connection. Send waits until
 // a message is written; SendMany sends one message to many. Disconnect ends a
 // connection for somebody else than the program. Describe, Connections and Stats

@@ -55,6 +55,17 @@ var (
 	ErrBadCloseCode = transport.ErrBadCloseCode
 )
 
+// Why a group or metadata of a connection cannot be what was asked for.
+var (
+	// ErrBadGroup: not the name of a group, or not a key or value of metadata.
+	// The message says what is allowed. Nothing was done.
+	ErrBadGroup = errors.New("bad group or metadata")
+
+	// ErrLimit: a bound of the connection, or of its node, is reached. The message
+	// names the option. Nothing was done.
+	ErrLimit = errors.New("limit reached")
+)
+
 // ErrBadOption says that an option is out of its range, or contradicts another.
 // The message names option, value and what is allowed.
 var ErrBadOption = transport.ErrBadOption

@@ -99,10 +99,14 @@ type member struct {
 
 // newMember returns a member that runs nothing yet, for the owner of cfg. tell is
 // told of messages that were accepted for connections of other nodes and not
-// delivered.
-func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered)) (*member, error) {
+// delivered, lose of those for the members of a group.
+func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered), lose func(mesh.Undelivered, *slog.Logger)) (*member, error) {
 	m := &member{owner: own, logger: cfg.Logger}
 	cfg.Undelivered = func(u mesh.Undelivered) {
+		if u.Group != "" {
+			lose(u, cfg.Logger)
+			return
+		}
 		tell(transport.Undelivered{ID: u.ID, Outcome: outcomeOf(u.Outcome.Err()), Count: u.Messages})
 	}
 	var err error

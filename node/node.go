@@ -31,6 +31,7 @@ type Node struct {
 	ids     *idspace.Sequence
 	clients *transport.Transport
 	local   *localCarrier
+	groups  *groups
 	logger  *slog.Logger
 
 	// life is done when stop is called, which ends every goroutine of the node;
@@ -97,16 +98,18 @@ func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
 // socket.
 func (n *Node) build(s surroundings) error {
 	cfg, faults := n.opts.transportConfig()
-	cfg.IDs, cfg.Listen = lateIDs{n}, s.listen
+	n.groups = newGroups(&n.opts)
+	cfg.IDs, cfg.Listen, cfg.Ended = lateIDs{n}, s.listen, n.groups.ended
 	var err error
 	if n.clients, err = transport.New(cfg); err != nil {
 		faults = append(faults, err)
 	}
+	n.groups.clients = n.clients
 	membership, more := n.opts.clusterConfig()
 	membership.Network, membership.Now = s.network, s.clock.now
 	membership.Timing, membership.Election = s.gossip, s.election
 	own := &owner{}
-	membership.Owner = own
+	membership.Owner, membership.Groups, membership.Asked = own, n.groups, groupRequests{n.groups, own}
 	if err := membership.Check(); err != nil {
 		more = append(more, clusterFault(err))
 	}
@@ -117,9 +120,10 @@ func (n *Node) build(s surroundings) error {
 		n.granter, err = newStandalone(s.clock, n.opts.DataDir)
 		return err
 	}
-	if n.member, err = newMember(membership, own, n.clients.AddUndelivered); err != nil {
+	if n.member, err = newMember(membership, own, n.clients.AddUndelivered, n.groups.lose); err != nil {
 		return err
 	}
+	n.groups.peerOf = n.member.cluster.Mesh().To
 	n.member.flush = cmp.Or(s.flush, flushTimeout)
 	n.granter = n.member
 	return nil
@@ -144,9 +148,12 @@ func (n *Node) start(ctx context.Context, c clock) error {
 	if err := n.clients.Listen(ctx); err != nil {
 		return err
 	}
-	n.local = &localCarrier{clients: n.clients, ids: n.ids}
+	n.local = &localCarrier{clients: n.clients, ids: n.ids, groups: n.groups}
 	if n.member != nil {
 		n.member.owner.local.Store(n.local)
+		herald := n.newAnnouncer()
+		n.groups.announcer.Store(herald)
+		n.running.Go(func() { herald.run(n.life) })
 	}
 	n.running.Go(func() { ext.run(n.life, n.ids) })
 	n.running.Go(func() { _ = n.clients.Run(n.life) })

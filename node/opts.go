@@ -105,6 +105,20 @@ type Opts struct {
 	// 1 GiB; at least 1 MiB.
 	TotalOutputBytes int64
 
+	// GroupsPerConn bounds the groups of one connection. Zero means
+	// DefaultGroupsPerConn; at most 256.
+	GroupsPerConn int
+
+	// MaxGroups bounds the groups that have members on this node. Zero means
+	// DefaultMaxGroups; at most 1<<24.
+	MaxGroups int
+
+	// MetaBytes bounds the metadata of one connection, keys and values and 4 bytes
+	// for each pair, and TotalMetaBytes that of all connections of this node. Zero
+	// means DefaultMetaBytes, at most 8 KiB, and DefaultTotalMetaBytes, at most
+	// 1 GiB.
+	MetaBytes, TotalMetaBytes int
+
 	// SlowClient says what happens at the bound of one client.
 	SlowClient SlowClient
 
@@ -284,6 +298,7 @@ func (o *Opts) contradictions() (faults []error) {
 	if o.MaxMessage < 0 || o.MaxMessage > framing.MaxMessageLimit {
 		faults = append(faults, badOption("MaxMessage", o.MaxMessage, fmt.Sprintf("0 to %d", framing.MaxMessageLimit)))
 	}
+	faults = append(faults, o.groupFaults()...)
 	if o.Delim != 0 && !o.BufferTillDelim {
 		faults = append(faults, badOption("Delim", strconv.QuoteRune(rune(o.Delim)), "given only with BufferTillDelim"))
 	}

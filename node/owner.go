@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"flamingo/cluster/mesh"
-	"flamingo/transport"
 )
 
 // An owner takes what other nodes send to the connections of this one.
@@ -82,11 +81,7 @@ func (o *owner) Close(id ID, code uint16, reason string) error {
 	if err != nil {
 		return err
 	}
-	err = c.clients.SendCloseWith(id, transport.ReasonRemote, int(code), reason)
-	if errors.Is(err, transport.ErrBadCloseCode) {
-		err = c.clients.SendClose(id, transport.ReasonRemote)
-	}
-	return c.ending(id, err)
+	return c.ending(id, endWith(c.clients, id, ending{ReasonRemote, int(code), reason}))
 }
 
 // Describe implements mesh.Owner.
@@ -95,7 +90,7 @@ func (o *owner) Describe(id ID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := c.clients.Describe(id)
+	info, err := c.groups.describe(id)
 	if err != nil {
 		return nil, c.ending(id, err)
 	}

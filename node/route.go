@@ -16,6 +16,7 @@ type carrier interface {
 	sendMany(ids []ID, kind Kind, msg []byte, results []error)
 	sendClose(ctx context.Context, id ID, end ending) error
 	describe(ctx context.Context, id ID) (ConnInfo, error)
+	tie(ctx context.Context, t tie) (tied, error)
 }
 
 // An ending says how a connection is to end.
@@ -48,6 +49,7 @@ func (n *Node) route(ctx context.Context, id ID) (carrier, error) {
 type localCarrier struct {
 	clients *transport.Transport
 	ids     *idspace.Sequence
+	groups  *groups
 }
 
 var _ carrier = (*localCarrier)(nil)
@@ -72,7 +74,7 @@ func (c *localCarrier) sendClose(_ context.Context, id ID, end ending) error {
 }
 
 func (c *localCarrier) describe(_ context.Context, id ID) (ConnInfo, error) {
-	info, err := c.clients.Describe(id)
+	info, err := c.groups.describe(id)
 	return info, c.judge(id, err)
 }
 

@@ -121,6 +121,11 @@ type Config struct {
 	// means DefaultTotalOutput; else at least 1 MiB.
 	TotalOutputBytes int64
 
+	// Ended is told of the end of each connection with a Tie, when its id is gone
+	// for good and before the end is reported, on the goroutine that serves it. It
+	// must not block. Nil: nobody is told.
+	Ended func(idspace.ID)
+
 	// Slow says what a send does when OutputBytes is reached.
 	Slow SlowPolicy
 
@@ -201,6 +206,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OutputBytes == 0 {
 		c.OutputBytes = DefaultOutputBytes
+	}
+	if c.Ended == nil {
+		c.Ended = func(idspace.ID) {}
 	}
 	if c.TotalOutputBytes == 0 {
 		c.TotalOutputBytes = DefaultTotalOutput

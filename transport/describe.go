@@ -25,6 +25,8 @@ type ConnInfo struct {
 
 	WebSocket *WebSocketInfo // nil unless it is one
 	TLS       *TLSInfo       // nil in clear text
+
+	Meta map[string]string // what a layer above has noted of it; nil here
 }
 
 // Describe returns what is known of connection id, or ErrGone.

@@ -159,7 +159,7 @@ func (t *Transport) end(s *slot, i uint32) {
 	s.flags.Or(flagEnded)
 	shake := t.shakeLocked(i)
 	t.table.setWireLocked(i, t.table.wire(i).remains())
-	id, why := idspace.ID(s.id.Load()), s.reason
+	id, why, tied := idspace.ID(s.id.Load()), s.reason, s.has(flagTied)
 	count := &t.totals.closed[why]
 	if s.has(flagOpening) {
 		count = &t.totals.unopened[why]
@@ -169,6 +169,9 @@ func (t *Transport) end(s *slot, i uint32) {
 		shake.abandon()
 	}
 	count.Add(1)
+	if tied {
+		t.cfg.Ended(id)
+	}
 	t.losses.add(id, lost)
 	t.settle(s, i, id)
 }

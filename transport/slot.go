@@ -78,6 +78,7 @@ const (
 	flagUnread                         // its wire holds input that came before
 	flagThrottled                      // the client's input waits for tokens of its rates
 	flagHeld                           // messages that were read wait for them too
+	flagTied                           // Config.Ended is to be told of the end
 
 	// While one of these is set the slot is in use by someone and is not freed.
 	holdSocket // the driver has a socket

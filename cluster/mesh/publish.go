@@ -93,6 +93,11 @@ func (p *Peer) publish(m message) error {
 	return err
 }
 
+// Request is Mesh.Request to the peer.
+func (p *Peer) Request(ctx context.Context, kind RequestKind, body []byte) ([]byte, error) {
+	return p.mesh.Request(ctx, p.boot, kind, body)
+}
+
 // publish writes the fields between the number and the payload.
 func (e *encoder) publish(m *message) {
 	e.uint(uint64(m.what))

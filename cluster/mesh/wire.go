@@ -123,12 +123,18 @@ const (
 	RequestJoin     RequestKind = 7 // changes of the set of voters
 	RequestRetire   RequestKind = 13
 	RequestContact  RequestKind = 14 // when a life was last there
+
+	RequestTie       RequestKind = 8  // what is tied to a connection: groups, metadata
+	RequestMembers   RequestKind = 9  // members of a group
+	RequestGroups    RequestKind = 10 // groups with members
+	RequestInterests RequestKind = 11 // tells which groups have members
 )
 
 var requestNames = [...]string{
 	RequestDescribe: "describe", RequestPromise: "promise", RequestRelease: "release", RequestGrant: "grant",
 	RequestConfirm: "confirm", RequestEndLife: "end-life", RequestJoin: "join",
 	RequestRetire: "retire", RequestContact: "contact",
+	RequestTie: "tie", RequestMembers: "members", RequestGroups: "groups", RequestInterests: "interests",
 }
 
 // String returns the request's name.

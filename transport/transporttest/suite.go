@@ -49,6 +49,7 @@ func RunVariant(t *testing.T, v Variant) {
 		{"HalfClose", halfCloseTests},
 		{"Sending", sendingTests},
 		{"Sharing", sharingTests},
+		{"Tying", tyingTests},
 		{"SlowClient", slowTests},
 		{"Activity", activityTests},
 		{"SlowApplication", pressureTests},
