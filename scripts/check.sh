@@ -14,6 +14,7 @@
 #   race    all tests under the race detector
 #   fuzz    every fuzz target, 3 s each
 #   e2e     the tests that need parts beyond Go; a missing part is an error
+#   chaos   nodes killed, stopped, cut off, without disks; takes root
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -63,11 +64,20 @@ step_fuzz() {
 }
 
 step_e2e() {
-  go test -count=1 -tags e2e ./test/...
+  local packages
+  packages=$(go list ./test/... | grep -v '/test/chaos')
+  # shellcheck disable=SC2086 # a word for each package
+  go test -count=1 -tags e2e $packages
+}
+
+# The seed of a run that fails is in its output; FLAMINGO_TEST_CHAOS_SEED=…
+# repeats its faults.
+step_chaos() {
+  go test -count=1 -tags e2e -parallel 4 ./test/chaos
 }
 
 if [[ $# -eq 0 ]]; then
-  set -- vet format lint fix tidy cross race fuzz e2e
+  set -- vet format lint fix tidy cross race fuzz e2e chaos
 fi
 must_know "$@"
 run_steps "$@"

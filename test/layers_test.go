@@ -55,7 +55,7 @@ var homes = []home{
 	{module: "github.com/hashicorp/go-metrics", dirs: []string{"cluster"}},
 	{module: "go.etcd.io/bbolt", dirs: []string{"cluster"}},
 	{module: "github.com/vmihailenco/msgpack/v5", dirs: []string{"cluster", "node/attach"}, testToo: true},
-	{module: "golang.org/x/sys", dirs: []string{"transport", "cluster"}},
+	{module: "golang.org/x/sys", dirs: []string{"transport", "cluster"}, testToo: true},
 	{module: "github.com/pires/go-proxyproto", dirs: []string{"transport"}, testToo: true},
 
 	{module: "github.com/alecthomas/kong", dirs: []string{"cmd"}},
