@@ -106,7 +106,7 @@ func (l *lane) finishLocked(t *ticket, o Outcome) {
 // interruptedLocked ends the session, and what was handed to it: nobody can say
 // what became of that. What was not handed over stays queued. There is no stream.
 func (l *lane) interruptedLocked() {
-	if l.resumable && !l.quietLocked() {
+	if l.entries.first <= l.sent || len(l.waits) > 0 {
 		l.losses.Add(1)
 	}
 	l.resumable, l.stalled = false, 0

@@ -80,13 +80,20 @@ func (o *ordeal) run(t *testing.T) (faults []string) {
 		few := func() int { return rnd.IntN(1 << (6 + rnd.IntN(14))) }
 		return &flap{Conn: c, out: few(), back: few(), breaks: func() { o.cuts.Add(1) }}
 	}
+	group := &club{node: r.node(2), members: map[string][]idspace.ID{}}
+	for s := 1; s < refusedSerial; s++ {
+		group.members["all"] = append(group.members["all"], idOf(2, s))
+	}
 	r.config = func(c *mesh.Config) {
 		c.ReconnectTimeout, c.SendTimeout, c.UnreachableAfter = time.Hour, time.Hour, time.Hour
 		c.SessionTimeout = time.Hour
 		c.Window = mesh.DefaultMaxMessage + 1<<18
 		c.Lanes = 1 + int(o.seed%2)
+		if c.Identity.Boot() == bootOf(2) {
+			c.Groups = group
+		}
 	}
-	a, b := r.node(1), r.node(2)
+	a, b := r.node(1), group.node
 	b.deliver = func(id idspace.ID, _ []byte) error {
 		if id.Serial() == refusedSerial {
 			return mesh.ErrGone
@@ -99,7 +106,7 @@ func (o *ordeal) run(t *testing.T) (faults []string) {
 	}
 	r.run()
 	o.alter(b.Mesh)
-	sent := o.send(a, b)
+	sent := o.send(a, b, group.members["all"])
 	flush(t, a)
 	synctest.Wait()
 	return o.judge(a, b, sent)
@@ -112,7 +119,7 @@ type sending struct {
 	refused int
 }
 
-func (o *ordeal) send(a, b *node) map[idspace.ID]*sending {
+func (o *ordeal) send(a, b *node, members []idspace.ID) map[idspace.ID]*sending {
 	sent := make(map[idspace.ID]*sending)
 	for s := 1; s <= refusedSerial; s++ {
 		sent[idOf(2, s)] = &sending{}
@@ -153,6 +160,9 @@ func (o *ordeal) send(a, b *node) map[idspace.ID]*sending {
 					way.SendMany(ids, mesh.KindDefault, []byte(m), results)
 					note(m, false, results[0], ids[0])
 					note(m, false, results[1], ids[1])
+				case k < 23:
+					m += strings.Repeat("z", rnd.IntN(10)/9*2*mesh.PartSize)
+					note(m, false, way.Publish("all", nil, mesh.KindDefault, []byte(m)), members...)
 				default:
 					note(m, false, way.SendData(id, mesh.KindDefault, []byte(m)), id)
 				}
