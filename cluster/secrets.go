@@ -11,7 +11,7 @@ func (c *Cluster) gossipKeys() [][]byte {
 }
 
 // followTrust takes over what changes in the files of keys and certificates, until
-// ctx is done. New streams go by it at once; those that are open stay.
+// ctx is done. Streams go by it at once: those that it speaks against are closed.
 func (c *Cluster) followTrust(ctx context.Context) error {
 	if c.trust == nil {
 		<-ctx.Done()

@@ -37,10 +37,11 @@ func (w *world) converse(lives []*life, what string) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			peer, err := from.Locate(w.t.Context(), to.number)
-			if err != nil {
-				w.t.Fatalf("%s: %s does not find %s: %v", what, from.name, to.name, err)
-			}
+			var peer *mesh.Peer
+			w.await(fmt.Sprintf("%s: %s to find %s", what, from.name, to.name), func() bool {
+				peer, err = from.Locate(w.t.Context(), to.number)
+				return err == nil
+			})
 			text := fmt.Sprintf("%s from %s", what, from.name)
 			if err := peer.SendData(id, mesh.KindDefault, []byte(text)); err != nil {
 				w.t.Errorf("%s: %s to %s: %v", what, from.name, to.name, err)
@@ -79,6 +80,7 @@ func TestKeyIsChangedWithoutAGap(t *testing.T) {
 			for i, file := range files {
 				trusttest.WriteKeys(t, file, keys...)
 				<-time.After(2 * time.Second) // it is read once a second
+				w.converse(lives, fmt.Sprintf("step %d, node %d, streams of before", step+1, i+1))
 				w.flap(lives)
 				w.converse(lives, fmt.Sprintf("step %d, node %d", step+1, i+1))
 			}

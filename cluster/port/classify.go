@@ -155,8 +155,10 @@ func (p *Port) classify(n *newcomer) {
 	}
 	switch {
 	case evicted:
+		closeIf(stream)
 		p.refuse(n.conn, why)
 	case err != nil:
+		closeIf(stream)
 		why := reasonOf(err)
 		if _, ok := distrust(err); ok { // others mean nothing by themselves, such as one that was given up
 			p.strangers.say(p.cfg.Logger, "stranger refused", n.conn, why, err)
@@ -170,6 +172,13 @@ func (p *Port) classify(n *newcomer) {
 			return
 		}
 		p.counts.handed[proto].Add(1)
+	}
+}
+
+// closeIf closes what a guard has made of a connection, if it came so far.
+func closeIf(c net.Conn) {
+	if c != nil {
+		c.Close()
 	}
 }
 

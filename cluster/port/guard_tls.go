@@ -31,6 +31,7 @@ func (s secured) accepted(nc net.Conn) (net.Conn, Protocol, error) {
 			return c, p, nil
 		}
 	}
+	c.Close() // never: trust has seen to that
 	return nil, 0, trust.ErrNoProtocol
 }
 

@@ -236,9 +236,11 @@ func (p *Port) dial(ctx context.Context, addr netip.AddrPort, proto Protocol) (n
 		err = nc.SetDeadline(time.Time{})
 	}
 	if !stop() { // the context ended and closed nc
+		closeIf(stream)
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
+		closeIf(stream)
 		if why, ok := distrust(err); ok {
 			p.counts.distrusted[why].Add(1)
 			p.impostors.say(p.cfg.Logger, "node not trusted, or does not trust this one", nc, why, err)

@@ -36,6 +36,7 @@ type certified struct {
 	roots *x509.CertPool
 	own   Identity
 	until time.Time
+	valid time.Duration // all in all
 }
 
 // loadCertified reads the three files, and refuses what the other nodes would. The
@@ -52,7 +53,7 @@ func loadCertified(cert, key, ca, clusterName string, now time.Time) (*certified
 	if err != nil {
 		return nil, bad(err)
 	}
-	c := &certified{pair: pair, roots: x509.NewCertPool(), until: pair.Leaf.NotAfter}
+	c := &certified{pair: pair, roots: x509.NewCertPool(), until: pair.Leaf.NotAfter, valid: pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore)}
 	if !c.roots.AppendCertsFromPEM(pem) {
 		return nil, bad(errors.New("the ca has no certificate in PEM form"))
 	}

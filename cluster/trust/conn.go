@@ -2,6 +2,7 @@ package trust
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -17,8 +18,14 @@ const (
 // Conn is a stream between two nodes that are sure of each other.
 type Conn struct {
 	*tls.Conn
-	raw  *gatherer
-	peer Identity
+	raw   *gatherer
+	trust *Trust
+	peer  Identity
+
+	// What the other end has shown, to be judged again when files change.
+	key   []byte // for proofs; one of a snapshot
+	chain []*x509.Certificate
+	usage x509.ExtKeyUsage
 
 	writing sync.Mutex // held for one Write
 }
@@ -53,7 +60,10 @@ func (c *Conn) Write(b []byte) (int, error) {
 
 // Close closes the connection below at once, without a goodbye that a peer that
 // does not read could hold up: what runs over it says itself when it is done.
-func (c *Conn) Close() error { return c.raw.Conn.Close() }
+func (c *Conn) Close() error {
+	c.trust.forget(c)
+	return c.raw.Conn.Close()
+}
 
 // gatherer is the connection under TLS, which writes each record by itself. It
 // gathers those of one batch.
@@ -63,6 +73,7 @@ type gatherer struct {
 	mu        sync.Mutex
 	gathering bool
 	batch     []byte
+	failed    error // of the first write that failed: what followed it would be garbage
 }
 
 // batches are the buffers of batches that are not under way.
@@ -90,6 +101,9 @@ func (g *gatherer) flush() error {
 func (g *gatherer) Write(b []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.failed != nil {
+		return 0, g.failed
+	}
 	if !g.gathering {
 		return g.Conn.Write(b)
 	}
@@ -106,12 +120,12 @@ func (g *gatherer) Write(b []byte) (int, error) {
 // writeLocked writes the batch. It waits for the socket under the lock: that is
 // what the lock is for, and Close does not need it.
 func (g *gatherer) writeLocked() error {
-	if len(g.batch) == 0 {
-		return nil
+	if len(g.batch) == 0 || g.failed != nil {
+		return g.failed
 	}
-	_, err := g.Conn.Write(g.batch)
+	_, g.failed = g.Conn.Write(g.batch)
 	g.batch = g.batch[:0]
-	return err
+	return g.failed
 }
 
 // isEnd reports whether err is the end of a stream.

@@ -19,7 +19,7 @@ const (
 
 // Credulous returns t believing every certificate, as a stranger may.
 func Credulous(t *Trust) *Trust {
-	believing := &Trust{cfg: t.cfg, credulous: true}
+	believing := &Trust{cfg: t.cfg, credulous: true, streams: streams{open: make(map[*Conn]struct{})}}
 	believing.current.Store(t.current.Load())
 	return believing
 }
@@ -46,7 +46,7 @@ func Unchecked(tb testing.TB, cfg Config) *Trust {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	s.certified = &certified{pair: pair, roots: roots, own: Identity{Cluster: cfg.ClusterName}}
-	t := &Trust{cfg: cfg}
+	t := &Trust{cfg: cfg, streams: streams{open: make(map[*Conn]struct{})}}
 	t.cfg.Now = time.Now
 	t.current.Store(s)
 	return t

@@ -36,10 +36,13 @@ func (t *Trust) Dialed(nc net.Conn, alpn string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoTLS, err)
 	}
-	if err := proveDialed(c, s.proofs, session); err != nil {
+	key, err := proveDialed(c, s.proofs, session)
+	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: c, raw: raw, peer: peer}, nil
+	return t.keep(&Conn{
+		Conn: c, raw: raw, trust: t, peer: peer, key: key, chain: state.PeerCertificates, usage: x509.ExtKeyUsageServerAuth,
+	})
 }
 
 // Accepted makes sure of the dialing end of nc, shows it who this node is, and
@@ -69,13 +72,17 @@ func (t *Trust) Accepted(nc net.Conn, alpns []string) (net.Conn, string, error) 
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrNoTLS, err)
 	}
-	if err := proveAccepted(c, s.proofs, session); err != nil {
+	key, err := proveAccepted(c, s.proofs, session)
+	if err != nil {
 		if alert := tls.AlertError(0); errors.As(err, &alert) {
 			err = fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
 		}
 		return nil, "", err
 	}
-	return &Conn{Conn: c, raw: raw, peer: peer}, state.NegotiatedProtocol, nil
+	kept, err := t.keep(&Conn{
+		Conn: c, raw: raw, trust: t, peer: peer, key: key, chain: state.PeerCertificates, usage: x509.ExtKeyUsageClientAuth,
+	})
+	return kept, state.NegotiatedProtocol, err
 }
 
 // config is what both ends have in common. The certificate of the other end is

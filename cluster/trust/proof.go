@@ -48,36 +48,38 @@ func matching(keys [][]byte, proof []byte, end string, session []byte) []byte {
 	return nil
 }
 
-// proveDialed shows the first key and asks for a proof of any.
-func proveDialed(c net.Conn, keys [][]byte, session []byte) error {
+// proveDialed shows the first key and asks for a proof of any. It returns the one
+// that was shown last.
+func proveDialed(c net.Conn, keys [][]byte, session []byte) ([]byte, error) {
 	if _, err := c.Write(prove(keys[0], dialingEnd, session)); err != nil {
-		return err
+		return nil, err
 	}
 	var got [proofLen]byte
 	if _, err := io.ReadFull(c, got[:]); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
+			return nil, err
 		}
-		return fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
+		return nil, fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
 	}
-	if matching(keys, got[:], acceptingEnd, session) == nil {
-		return ErrProof
+	key := matching(keys, got[:], acceptingEnd, session)
+	if key == nil {
+		return nil, ErrProof
 	}
-	return nil
+	return key, nil
 }
 
 // proveAccepted asks for a proof of any key, and shows the same one: a stranger
 // gets nothing, and a node has the key it has shown, in whatever step of a
 // rotation the two are.
-func proveAccepted(c net.Conn, keys [][]byte, session []byte) error {
+func proveAccepted(c net.Conn, keys [][]byte, session []byte) ([]byte, error) {
 	var got [proofLen]byte
 	if _, err := io.ReadFull(c, got[:]); err != nil {
-		return err
+		return nil, err
 	}
 	key := matching(keys, got[:], dialingEnd, session)
 	if key == nil {
-		return ErrProof
+		return nil, ErrProof
 	}
 	_, err := c.Write(prove(key, acceptingEnd, session))
-	return err
+	return key, err
 }

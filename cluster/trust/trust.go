@@ -17,6 +17,13 @@ import (
 // waits for it, and a few calls of the system a second.
 const lookEvery = time.Second
 
+// A certificate is to be renewed when so much is left of it, or a quarter if that is
+// less; an operator hears of it so often.
+const (
+	expiresSoon = 14 * 24 * time.Hour
+	expiryEvery = 24 * time.Hour
+)
+
 // Config holds the settings of a Trust.
 type Config struct {
 	// ClusterName is the cluster's. Required; with certificates one that CheckName
@@ -72,6 +79,7 @@ type Trust struct {
 	cfg     Config // immutable
 	current atomic.Pointer[snapshot]
 	counts  counters
+	streams streams
 
 	// credulous believes every certificate. Tests set it, to see strangers be
 	// refused by others than themselves.
@@ -93,9 +101,10 @@ type snapshot struct {
 type Counts struct {
 	Reloads      uint64 // changes of files that were taken over
 	ReloadFaults uint64 // changes that cannot be used: what was before stays
+	Severed      uint64 // open streams that were closed for what a change took away
 }
 
-type counters struct{ reloads, faults atomic.Uint64 }
+type counters struct{ reloads, faults, severed atomic.Uint64 }
 
 // New reads the files and starts nothing. The error matches ErrBadConfig, and
 // ErrBadKeyFile or ErrBadCertificate if a file is at fault.
@@ -109,7 +118,7 @@ func New(cfg Config) (*Trust, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Trust{cfg: cfg}
+	t := &Trust{cfg: cfg, streams: streams{open: make(map[*Conn]struct{})}}
 	t.seen = t.digest()
 	s, err := t.load()
 	if err != nil {
@@ -166,7 +175,7 @@ func (t *Trust) Own() (Identity, time.Time) {
 
 // Counts returns what was counted so far.
 func (t *Trust) Counts() Counts {
-	return Counts{Reloads: t.counts.reloads.Load(), ReloadFaults: t.counts.faults.Load()}
+	return Counts{Reloads: t.counts.reloads.Load(), ReloadFaults: t.counts.faults.Load(), Severed: t.counts.severed.Load()}
 }
 
 // Run follows the files until ctx is done, then returns nil. changed is called
@@ -174,9 +183,11 @@ func (t *Trust) Counts() Counts {
 func (t *Trust) Run(ctx context.Context, changed func()) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var warned time.Time
 	for {
 		select {
 		case <-tick.C:
+			t.warnOfExpiry(&warned)
 			if t.follow() {
 				changed()
 			}
@@ -184,6 +195,19 @@ func (t *Trust) Run(ctx context.Context, changed func()) error {
 			return nil
 		}
 	}
+}
+
+// warnOfExpiry tells once a day that the certificate has to be renewed: once it has
+// expired, no node opens a stream to this one any more.
+func (t *Trust) warnOfExpiry(warned *time.Time) {
+	c := t.current.Load().certified
+	now := t.cfg.Now()
+	if c == nil || c.until.Sub(now) > min(expiresSoon, c.valid/4) || !warned.IsZero() && now.Sub(*warned) < expiryEvery {
+		return
+	}
+	*warned = now
+	t.cfg.Logger.Warn("the certificate of this node between nodes ends, and with it what reaches this node: renew it",
+		"cert", t.cfg.Cert, "until", c.until)
 }
 
 // follow takes over what has changed, if it can be used, and reports whether it
@@ -203,9 +227,11 @@ func (t *Trust) follow() bool {
 		return false
 	}
 	t.current.Store(s)
+	severed := t.sever(s)
+	t.counts.severed.Add(uint64(severed))
 	t.counts.reloads.Add(1)
 	t.cfg.Logger.Info("keys and certificates between nodes read again",
-		"key_file", t.cfg.KeyFile, "keys", len(s.keys), "cert", t.cfg.Cert)
+		"key_file", t.cfg.KeyFile, "keys", len(s.keys), "cert", t.cfg.Cert, "streams_closed", severed)
 	return true
 }
 

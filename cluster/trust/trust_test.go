@@ -318,8 +318,8 @@ func TestRotationRefusesNobody(t *testing.T) {
 		}
 		cancel()
 		wg.Wait()
-		if changes != 3 || a.Counts() != (trust.Counts{Reloads: 3}) {
-			t.Errorf("%d changes told, counted %+v, want 3", changes, a.Counts())
+		if changes != 3 || a.Counts().Reloads != 3 || a.Counts().ReloadFaults != 0 {
+			t.Errorf("%d changes told, counted %+v, want 3 and no fault", changes, a.Counts())
 		}
 		// Who has missed a rotation is a stranger: what the rotation is for.
 		if e := meetInMemory(t, open(t, trust.Config{KeyFile: trusttest.KeyFile(t, before)}), a, alpns[2]); !errors.Is(e.acceptedErr, trust.ErrProof) {
@@ -350,6 +350,111 @@ func TestFaultyChangeLeavesTheFormerKeys(t *testing.T) {
 			t.Errorf("with the former key: %v", e.acceptedErr)
 		}
 	})
+}
+
+// TestWhatIsTakenAwayEndsStreams that were opened with it, and no others.
+func TestWhatIsTakenAwayEndsStreams(t *testing.T) {
+	before, after := trusttest.NewKey(t), trusttest.NewKey(t)
+	ca, nextCA := trusttest.NewAuthority(t), trusttest.NewAuthority(t)
+	id := trust.Identity{Cluster: "flamingo", Role: trust.RoleNode, Name: "ash"}
+	now := time.Now() // a bubble's own time is no CA's
+	clock := func() time.Time { return now }
+	synctest.Test(t, func(t *testing.T) {
+		path := trusttest.KeyFile(t, before, after)
+		cert, private := ca.Issue(t, id, now, time.Hour)
+		pool, err := os.ReadFile(ca.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both := filepath.Join(t.TempDir(), "both.pem")
+		next, err := os.ReadFile(nextCA.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(both, append(pool, next...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a := open(t, trust.Config{KeyFile: path, Cert: cert, Key: private, CA: both, Now: clock})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = a.Run(ctx, func() {}) })
+
+		config := func(keys []trust.Key, by trusttest.Authority) trust.Config {
+			cert, private := by.Issue(t, id, now, time.Hour)
+			return trust.Config{KeyFile: trusttest.KeyFile(t, keys...), Cert: cert, Key: private, CA: both, Now: clock}
+		}
+		old := meetInMemory(t, open(t, config([]trust.Key{before}, ca)), a, alpns[2])
+		renewed := meetInMemory(t, open(t, config([]trust.Key{after}, ca)), a, alpns[2])
+		moved := meetInMemory(t, open(t, config([]trust.Key{after}, nextCA)), a, alpns[2])
+		ended := func(e ends) bool {
+			if e.accepted == nil {
+				t.Fatal(e.acceptedErr)
+			}
+			if err := e.accepted.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+				return true
+			}
+			_, err := e.accepted.Read(make([]byte, 1))
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+		want := func(what string, open int, severed uint64) {
+			t.Helper()
+			<-time.After(2 * time.Second)
+			synctest.Wait()
+			if got := a.Counts(); a.Open() != open || got.Severed != severed {
+				t.Errorf("%s: %d open, %d closed, want %d and %d", what, a.Open(), got.Severed, open, severed)
+			}
+		}
+		want("at first", 3, 0)
+		trusttest.WriteKeys(t, path, after)
+		want("without the former key", 2, 1)
+		if !ended(old) || ended(renewed) || ended(moved) {
+			t.Errorf("ended: %t, %t and %t, want the first alone", ended(old), ended(renewed), ended(moved))
+		}
+		// The certificate of a is of the CA that is taken away: a renews it, too.
+		certPEM, keyPEM, _, err := nextCA.Authority.Issue(id, now, time.Hour)
+		for file, text := range map[string][]byte{cert: certPEM, private: keyPEM, both: next} {
+			if err := errors.Join(err, os.WriteFile(file, text, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want("without the former CA", 1, 2)
+		if !ended(renewed) || ended(moved) {
+			t.Errorf("ended: %t and %t, want the first alone", ended(renewed), ended(moved))
+		}
+		moved.accepted.Close()
+		want("when all are closed", 0, 2)
+		cancel()
+		wg.Wait()
+	})
+}
+
+func TestEndOfACertificateIsAnnounced(t *testing.T) {
+	ca := trusttest.NewAuthority(t)
+	now := time.Now()
+	cert, private := ca.Issue(t, trust.Identity{Cluster: "flamingo", Role: trust.RoleNode, Name: "ash"}, now, 7*time.Hour)
+	key := trusttest.KeyFile(t, trusttest.NewKey(t))
+	for _, tc := range []struct { // it is valid for 8 h, one of them in the past
+		left, run time.Duration
+		want      int
+	}{{2*time.Hour + time.Minute, 50 * time.Second, 0}, {2*time.Hour + time.Minute, 5 * time.Minute, 1}} {
+		left, run, want := tc.left, tc.run, tc.want
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			begin := time.Now()
+			a := open(t, trust.Config{
+				KeyFile: key, Cert: cert, Key: private, CA: ca.File, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Now: func() time.Time { return now.Add(7*time.Hour - left).Add(time.Since(begin)) },
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), run)
+			defer cancel()
+			if err := a.Run(ctx, func() {}); err != nil {
+				t.Error(err)
+			}
+			if got := strings.Count(log.String(), "renew it"); got != want {
+				t.Errorf("with %v left it is said %d times, want %d", left, got, want)
+			}
+		})
+	}
 }
 
 // meetInMemory is meet for a bubble of virtual time.
