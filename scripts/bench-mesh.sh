@@ -3,17 +3,18 @@
 # replaces the part of docs/benchmarks.md about it. Each design has processes of its own
 # on loopback, and they take turns:
 #
-#   flamingo   from node to node
-#   limit      one TCP stream of frames, one write for all that waits
-#   nats       two NATS servers with a route, and a gateway to the clients
-#   redis      pub/sub by one Redis server, with the same gateway
+#   flamingo        from node to node
+#   flamingo, key   the same with a cluster key
+#   limit           one TCP stream of frames, one write for all that waits
+#   nats            two NATS servers with a route, and a gateway to the clients
+#   redis           pub/sub by one Redis server, with the same gateway
 #
 #   scripts/bench-mesh.sh [ROUNDS [SECONDS]] [FLAG...]   default 3 rounds of 2 s
 #
-# A round takes about three minutes. Flags are those of `meshbench drive`: -only NAME
+# A round takes about three and a half minutes. Flags are those of `meshbench drive`: -only NAME
 # measures only rows whose name has that in it ("10,000", "one core", "publish"), the
-# rest of the page is from what was measured of this commit before; -designs A,B only
-# these. With -against PROGRAM (meshbench built from another commit, to compare with
+# rest of the page is from what was measured of this commit before; -designs A+B only
+# these designs. With -against PROGRAM (meshbench built from another commit, to compare with
 # alone) figures go to standard output, with -profile DIR profiles of both nodes are
 # written in place of figures.
 #

@@ -11,6 +11,7 @@ import (
 // The designs.
 const (
 	ours   = "flamingo"
+	keyed  = "flamingo, key"   // with TLS between the nodes
 	before = "flamingo before" // of another commit
 	limit  = "limit"
 	nats   = "nats"
@@ -31,6 +32,7 @@ type programs struct {
 	before string // meshbench of another commit; empty: none
 	nats   string // natsmesh
 	redis  string // redis-server
+	key    string // file of a key
 }
 
 // plans returns the designs named, those that compare with another commit or all
@@ -40,6 +42,7 @@ func (p programs) plans(names string) (all []plan, err error) {
 	if p.before != "" {
 		return append(known, plan{name: before, program: []string{p.before, "node"}}), nil
 	}
+	known = append(known, plan{name: keyed, program: []string{p.self, "node", "-key", p.key}})
 	known = append(known, plan{name: limit, program: []string{p.self, "link"}})
 	if p.nats != "" {
 		known = append(known, plan{name: nats, program: []string{p.nats}})
@@ -50,7 +53,7 @@ func (p programs) plans(names string) (all []plan, err error) {
 	if names == "" {
 		return known, nil
 	}
-	for name := range strings.SplitSeq(names, ",") {
+	for name := range strings.SplitSeq(names, "+") {
 		at := slices.IndexFunc(known, func(k plan) bool { return k.name == name })
 		if at < 0 {
 			return nil, fmt.Errorf("design %q: allowed are %s", name, listed(known))
@@ -65,7 +68,7 @@ func listed(plans []plan) string {
 	for _, p := range plans {
 		names = append(names, p.name)
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, " + ")
 }
 
 // redisServer is a Redis that keeps nothing and sends subscribers whatever they

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,7 +41,7 @@ func drive(ctx context.Context, args []string) (err error) {
 	flags.DurationVar(&dr.warm, "warm", 500*time.Millisecond, "time before each measurement")
 	flags.DurationVar(&dr.measure, "measure", 2*time.Second, "time of each measurement")
 	flags.StringVar(&only, "only", "", "only the rows whose name contains this")
-	flags.StringVar(&designs, "designs", "", "only these designs, with commas between")
+	flags.StringVar(&designs, "designs", "", "only these designs, with + between")
 	flags.StringVar(&profile, "profile", "", "folder for processor profiles of Flamingo, in place of figures")
 	flags.StringVar(&keep, "keep", "", "file that keeps what was measured; rows and designs that are not measured again are read from there")
 	flags.StringVar(&head, "head", "", "first line: machine, versions, commit, command")
@@ -54,9 +56,6 @@ func drive(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	dr.self = p.self
-	if dr.plans, err = p.plans(designs); err != nil {
-		return err
-	}
 	if dr.rows, err = rowsNamed(only); err != nil {
 		return err
 	}
@@ -67,6 +66,12 @@ func drive(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dr.dir)
+	if p.key, err = writeKey(dr.dir); err != nil {
+		return err
+	}
+	if dr.plans, err = p.plans(designs); err != nil {
+		return err
+	}
 	if profile != "" {
 		return dr.profileAll(ctx, profile)
 	}
@@ -83,6 +88,14 @@ func drive(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	return bench.WriteMesh(page, part)
+}
+
+// writeKey makes a key for a cluster and returns the file that has it.
+func writeKey(dir string) (file string, err error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	file = filepath.Join(dir, "key")
+	return file, os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600)
 }
 
 func rowsNamed(part string) (some []row, err error) {

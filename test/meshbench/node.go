@@ -36,8 +36,8 @@ func openNode(ctx context.Context, a worker.Args) (*worker.Process, error) {
 	opts := flamingo.Opts{
 		Listen: []string{"tcp://" + a.Clients}, OutputBytes: outputBytes,
 		Ignore:  flamingo.IgnoreCloses,
-		Cluster: a.Listen,
-		Logger:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Cluster: a.Listen, ClusterKeyFile: a.Key,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 	if a.Dial != "" {
 		opts.Join = []string{a.Dial}

@@ -57,7 +57,7 @@ func (r *results) add(round int, row, design string, s sample) error {
 
 // designs returns those that were measured, in their order.
 func (r *results) designs() (names []string) {
-	for _, name := range []string{ours, before, limit, nats, redis} {
+	for _, name := range []string{ours, keyed, before, limit, nats, redis} {
 		for _, of := range r.all {
 			if len(of[name]) > 0 {
 				names = append(names, name)
@@ -72,7 +72,7 @@ func (r *results) designs() (names []string) {
 // nothing.
 func (r *results) missing() string {
 	for _, row := range rows() {
-		for _, d := range []string{ours, limit, nats, redis} {
+		for _, d := range []string{ours, keyed, limit, nats, redis} {
 			if len(r.all[row.name][d]) == 0 {
 				return fmt.Sprintf("%q by %s", row.name, d)
 			}
