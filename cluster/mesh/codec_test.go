@@ -225,6 +225,44 @@ func TestVoidHasTheNumberAndTheLengthOfWhatItWas(t *testing.T) {
 	}
 }
 
+func TestDataFramesTakeTheShorterWayUnlessTheyAreOdd(t *testing.T) {
+	const id = 0x01adc9000000002a
+	data := func(seq, id, kind uint64, size int) []byte {
+		return encoded(mesh.Wire{Kind: 1, Ints: [4]uint64{seq, id, kind}, Payload: make([]byte, size)})[4:]
+	}
+	whole := data(70_000, id, 1, 300)
+	for _, c := range []struct {
+		name  string
+		body  []byte
+		quick bool
+	}{
+		{"empty", data(70_000, id, 0, 0), true},
+		{"255 bytes", data(math.MaxUint32, id, 2, 255), true},
+		{"256 bytes", data(1<<16, id, 2, 256), true},
+		{"65,535 bytes", data(1<<16, id, 2, 65_535), true},
+		{"65,536 bytes", data(1<<16, id, 2, 65_536), false},
+		{"a low number", data(65_535, id, 1, 64), false},
+		{"a high number", data(1<<32, id, 1, 64), false},
+		{"a short id", data(70_000, 1<<28, 1, 64), false},
+		{"a kind to come", data(70_000, id, 200, 64), false},
+		{"cut", whole[:len(whole)-1], false},
+		{"a byte too many", append(bytes.Clone(whole), 0), false},
+		{"another kind", encoded(mesh.Wire{Kind: 2, Ints: [4]uint64{70_000, id, 1, 1}, Payload: make([]byte, 64)})[4:], false},
+		{"nothing", nil, false},
+		{"no length", whole[:17], false},
+	} {
+		d := mesh.NewWireDecoder()
+		if got := d.IsQuick(c.body); got != c.quick {
+			t.Errorf("%s: takes the shorter way: %t, want %t", c.name, got, c.quick)
+		}
+		got, err := d.Decode(c.body)
+		want, wantErr := mesh.NewWireDecoder().DecodeAny(c.body)
+		if (err == nil) != (wantErr == nil) || err == nil && !sameFrame(got, want) {
+			t.Errorf("%s: %+v, %v; by the long way %+v, %v", c.name, got, err, want, wantErr)
+		}
+	}
+}
+
 func FuzzFrame(f *testing.F) {
 	for _, s := range samples {
 		f.Add(encoded(s)[4:])
@@ -241,6 +279,10 @@ func FuzzFrame(f *testing.F) {
 		// doubling.
 		if n := allocated(func() { got, err = d.Decode(body) }); n > uint64(32*len(body))+16<<10 {
 			t.Fatalf("%d bytes of input allocate %d", len(body), n)
+		}
+		same, slow := mesh.NewWireDecoder().DecodeAny(body)
+		if (err == nil) != (slow == nil) || err == nil && !sameFrame(same, got) {
+			t.Fatalf("%x is %+v, %v; by the long way %+v, %v", body, got, err, same, slow)
 		}
 		if err != nil {
 			return

@@ -246,6 +246,7 @@ func (c *control) finishLocked(q *call, body []byte, err error) {
 
 func (c *control) read(s *stream) (progress bool, err error) {
 	r, d, f := frameReader{stream: s}, newDecoder(), frame{}
+	defer r.count()
 	for {
 		body, err := r.next()
 		if err == nil {

@@ -167,6 +167,13 @@ func (d *decoder) kind(body []byte) (frameKind, error) {
 // frame decodes body into f. Handshake frames are refused: they have a decoder
 // of their own.
 func (d *decoder) frame(body []byte, f *frame) (err error) {
+	if d.data(body, f) {
+		return nil
+	}
+	return d.any(body, f)
+}
+
+func (d *decoder) any(body []byte, f *frame) (err error) {
 	if f.kind, err = d.kind(body); err != nil {
 		return err
 	}
@@ -194,6 +201,35 @@ func (d *decoder) frame(body []byte, f *frame) (err error) {
 		return d.malformed("trailing bytes")
 	}
 	return nil
+}
+
+// data decodes a data frame as most of them are: behind many others, and for an id
+// of eight bytes. It reports false of every other frame, and of every fault.
+func (d *decoder) data(body []byte, f *frame) bool {
+	const (
+		seqAt   = 2
+		idAt    = seqAt + 1 + 4
+		asAt    = idAt + 1 + 8
+		bytesAt = asAt + 1
+		least   = bytesAt + 2
+	)
+	if len(body) < least || body[0] != msgpcode.FixedArrayLow|5 || body[1] != byte(kindData) ||
+		body[seqAt] != msgpcode.Uint32 || body[idAt] != msgpcode.Uint64 || body[asAt] > msgpcode.PosFixedNumHigh {
+		return false
+	}
+	payload := body[least:]
+	switch {
+	case body[bytesAt] == msgpcode.Bin8 && int(body[bytesAt+1]) == len(payload):
+	case body[bytesAt] == msgpcode.Bin16 && len(payload) > 0 && int(binary.BigEndian.Uint16(body[bytesAt+1:])) == len(payload)-1:
+		payload = payload[1:]
+	default:
+		return false
+	}
+	f.kind, f.payload = kindData, payload[:len(payload):len(payload)]
+	f.u[0] = uint64(binary.BigEndian.Uint32(body[seqAt+1:]))
+	f.u[1] = binary.BigEndian.Uint64(body[idAt+1:])
+	f.u[2] = uint64(body[asAt])
+	return true
 }
 
 // ids reads an array of ids or numbers. Which of the two it is, and whether

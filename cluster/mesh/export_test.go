@@ -26,6 +26,16 @@ func (w *WireDecoder) Decode(body []byte) (Wire, error) {
 	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload, string(w.f.group)}, err
 }
 
+// DecodeAny is Decode without the shorter way that data frames take.
+func (w *WireDecoder) DecodeAny(body []byte) (Wire, error) {
+	w.f.payload, w.f.ids, w.f.u, w.f.group = nil, w.f.ids[:0], [4]uint64{}, nil
+	err := w.d.any(body, &w.f)
+	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload, string(w.f.group)}, err
+}
+
+// IsQuick reports whether body is a frame that takes the shorter way.
+func (w *WireDecoder) IsQuick(body []byte) bool { return w.d.data(body, &frame{}) }
+
 // Hello and Welcome decode a handshake frame and encode it again.
 func Hello(body []byte) ([]byte, error) {
 	h, err := newDecoder().hello(body)

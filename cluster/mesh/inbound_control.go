@@ -21,6 +21,7 @@ func (s *inStream) serveControl(ctx context.Context, cancel context.CancelFunc) 
 
 func (s *inStream) readControl(ctx context.Context, handlers *sync.WaitGroup) error {
 	r, d, f := frameReader{stream: s.stream}, newDecoder(), frame{}
+	defer r.count()
 	var underway atomic.Int64
 	restricted := s.hello.cluster.IsZero() || s.mesh.cfg.Identity.Cluster().IsZero()
 	for {

@@ -75,6 +75,7 @@ func (n *inLane) detach() (held int, whole bool) {
 // time. It waits for nothing but bytes.
 func (n *inLane) read(s *stream) error {
 	r, d, f := frameReader{stream: s}, newDecoder(), frame{}
+	defer r.count()
 	for {
 		body, err := r.next()
 		if err != nil {

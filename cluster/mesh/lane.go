@@ -81,7 +81,7 @@ func newLane(l *link, index int) *lane {
 
 // send queues m, whose payload and ids it copies. It waits for room for as long
 // as patience says.
-func (l *lane) send(ctx context.Context, patience time.Duration, m message, t *ticket) error {
+func (l *lane) send(ctx context.Context, patience time.Duration, m *message, t *ticket) error {
 	size := max(len(m.ids), 1)*idCost + len(m.group) + len(m.payload)
 	if err := l.enter(ctx, patience, size); err != nil {
 		return err
@@ -94,10 +94,10 @@ func (l *lane) send(ctx context.Context, patience time.Duration, m message, t *t
 		}
 		l.waiting++
 	}
-	if len(m.payload) > partSize || l.parts.holdLocked(&m) {
-		l.standLocked(m, size, t)
+	if len(m.payload) > partSize || l.parts.holdLocked(m) {
+		l.standLocked(*m, size, t)
 	} else {
-		l.appendLocked(&m, size, t)
+		l.appendLocked(m, size, t)
 	}
 	start := !l.running
 	l.running = true

@@ -151,6 +151,7 @@ func (l *lane) serve(ctx context.Context, c net.Conn) Reason {
 // read takes acknowledgements and outcomes.
 func (l *lane) read(s *stream) error {
 	r, d, f := frameReader{stream: s}, newDecoder(), frame{}
+	defer r.count()
 	for {
 		body, err := r.next()
 		if err != nil {

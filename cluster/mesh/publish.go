@@ -81,7 +81,7 @@ func (p *Peer) publish(m message) error {
 		own := m
 		own.ids = slices.Clone(m.ids)
 		patience := time.Duration(until - p.mesh.clock())
-		if e := n.send(context.Background(), patience, own, &ticket{group: m.group}); e == nil {
+		if e := n.send(context.Background(), patience, &own, &ticket{group: m.group}); e == nil {
 			sent = true
 		} else {
 			err = e

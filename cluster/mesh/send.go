@@ -19,7 +19,7 @@ func (p *Peer) SendData(id idspace.ID, kind Kind, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, message{kind: kindData, as: kind, id: id, payload: msg}, nil)
+	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, &message{kind: kindData, as: kind, id: id, payload: msg}, nil)
 }
 
 // Send is SendData that waits until the owner has written msg to the socket.
@@ -48,7 +48,7 @@ func (p *Peer) sendWaiting(ctx context.Context, f message) error {
 	}
 	t := &ticket{done: make(chan Outcome, 1)}
 	n := l.laneOf(f.id)
-	if err := n.send(ctx, p.mesh.cfg.SendTimeout, f, t); err != nil {
+	if err := n.send(ctx, p.mesh.cfg.SendTimeout, &f, t); err != nil {
 		return err
 	}
 	return n.await(ctx, t)
@@ -74,7 +74,7 @@ func (p *Peer) SendMany(ids []idspace.ID, kind Kind, msg []byte, results []error
 		for at := 0; at < len(mine); at += maxIDs {
 			some := slices.Clone(mine[at:min(at+maxIDs, len(mine))])
 			f := message{kind: kindMany, as: kind, ids: some, payload: msg}
-			err := n.send(context.Background(), time.Duration(until-p.mesh.clock()), f, &ticket{ids: some})
+			err := n.send(context.Background(), time.Duration(until-p.mesh.clock()), &f, &ticket{ids: some})
 			for i := at; i < at+len(some); i++ {
 				if places == nil {
 					results[i] = err
@@ -106,7 +106,8 @@ func (p *Peer) SendClose(id idspace.ID, code uint16, reason string) error {
 	if err != nil {
 		return err
 	}
-	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, closing(kindClose, id, code, reason), nil)
+	f := closing(kindClose, id, code, reason)
+	return l.laneOf(id).send(context.Background(), p.mesh.cfg.SendTimeout, &f, nil)
 }
 
 // Close is SendClose that waits for the owner's answer. When ctx is done first,

@@ -101,6 +101,7 @@ type frameReader struct {
 	buf      []byte
 	from, to int
 	filled   bool // the last read took all the room there was
+	frames   int  // not yet counted: at each read is often enough
 }
 
 // next returns the body of the next frame, which is valid until the next call.
@@ -119,7 +120,7 @@ func (r *frameReader) next() ([]byte, error) {
 		if have >= need && need > headerLen {
 			body := r.buf[r.from+headerLen : r.from+need]
 			r.from += need
-			r.traffic.framesIn.Add(1)
+			r.frames++
 			return body, nil
 		}
 		if have >= headerLen && need == headerLen {
@@ -138,8 +139,15 @@ func (r *frameReader) batched() bool {
 	return have >= headerLen && have-headerLen >= int(binary.BigEndian.Uint32(r.buf[r.from:]))
 }
 
+// count counts the frames that were returned since it was last called.
+func (r *frameReader) count() {
+	r.traffic.framesIn.Add(uint64(r.frames))
+	r.frames = 0
+}
+
 // fill reads once, after it has made room for need bytes from r.from on.
 func (r *frameReader) fill(need int) error {
+	r.count()
 	if r.from > 0 && (r.from == r.to || r.from+need > len(r.buf)) {
 		r.to = copy(r.buf, r.buf[r.from:r.to])
 		r.from = 0
