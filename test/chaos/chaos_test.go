@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 		}
 		limit = 2*length + 40*time.Minute
 	}
-	binary, ok := inOwnNetwork(t, limit, func() string { return buildSubject(t) })
+	binary, ok := inOwnNetwork(t, limit, func(dir string) string { return buildSubject(t, dir) })
 	if !ok {
 		return
 	}
@@ -102,10 +102,10 @@ func run(t *testing.T, binary string, seed uint64, steps []Step, habits habits) 
 	return w.rest()
 }
 
-// buildSubject builds the program of the nodes.
-func buildSubject(t *testing.T, args ...string) string {
+// buildSubject builds the program of the nodes in a directory.
+func buildSubject(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "subject")
+	binary := filepath.Join(dir, "subject")
 	cmd := exec.Command("go", append(append([]string{"build", "-o", binary}, args...), "flamingo/test/chaos/subject")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)

@@ -95,7 +95,9 @@ func TestRunsFindOutEveryDefenceThatIsOff(t *testing.T) {
 	for name, c := range controls {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			binary, ok := inOwnNetwork(t, 2*time.Minute, func() string { return buildSubject(t, "-overlay", overlay(t, c.edits)) })
+			binary, ok := inOwnNetwork(t, 2*time.Minute, func(dir string) string {
+				return buildSubject(t, dir, "-overlay", overlay(t, dir, c.edits))
+			})
 			if !ok {
 				return
 			}
@@ -116,11 +118,10 @@ func TestRunsFindOutEveryDefenceThatIsOff(t *testing.T) {
 	}
 }
 
-// overlay writes the edited files and returns the name of the file that tells the
+// overlay writes the edited files to a directory and returns the name of the file that tells the
 // build of them.
-func overlay(t *testing.T, edits []edit) string {
+func overlay(t *testing.T, dir string, edits []edit) string {
 	t.Helper()
-	dir := t.TempDir()
 	replace := map[string]string{}
 	for i, e := range edits {
 		path, err := filepath.Abs(filepath.Join("../..", e.file))

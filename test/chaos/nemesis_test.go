@@ -17,9 +17,13 @@ const felt = time.Second
 // that the step took effect. An error says that it had none, or that the nodes did
 // not recover.
 func (w *world) inflict(s Step, seed uint64) error {
-	f := Fault{Step: s, Begin: now() - int64(felt), Lossless: s.What == Abort || s.What == Relay || s.What == Grants}
-	for i := range w.nets {
-		f.Nodes = append(f.Nodes, i) // what one does not answer, others may wait for
+	f := Fault{Step: s, Nodes: []int{s.Node}, Begin: now() - int64(felt)}
+	switch s.What { //nolint:exhaustive // the others cost the node messages, and those who send to it
+	case Abort, Relay, Datagrams, SlowDisk, Grants:
+		f.Lossless = true
+	case Lead:
+		lead, _ := w.leader()
+		f.Nodes = []int{lead}
 	}
 	var err error
 	f.Proof, err = w.strike(s, seed)

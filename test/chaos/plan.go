@@ -59,7 +59,7 @@ const beyondMemory = 65 * time.Second
 
 const (
 	abortsAtOnce = 10
-	grantsAtOnce = 8
+	grantsAtOnce = 25
 )
 
 // Plan returns the steps for a seed, nodes numbered from 0. The same arguments

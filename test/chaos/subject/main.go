@@ -80,8 +80,10 @@ func now() int64 {
 	return ts.Nano()
 }
 
-// A recorder prints records. What a killed process had in its buffer is lost, at
-// most what came since the last flush.
+// flushEvery is how much of its records a process that is killed may lose.
+const flushEvery = 5 * time.Millisecond
+
+// A recorder prints records.
 type recorder struct {
 	mu  sync.Mutex
 	out *bufio.Writer // guarded by mu
@@ -104,6 +106,16 @@ func (r *recorder) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_ = r.out.Flush()
+}
+
+// run flushes what is recorded, until ctx is done.
+func (r *recorder) run(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		<-tick.C
+		r.flush()
+	}
 }
 
 // leaderWatch is a log that records when this node becomes the leader.
@@ -142,29 +154,22 @@ type subject struct {
 func (s *subject) run(ctx context.Context, orders <-chan chaos.Order) error {
 	ctx, stop := context.WithCancel(ctx)
 	s.working.Go(func() { s.serve(ctx) })
-	s.working.Go(func() { s.losses() })
+	s.working.Go(s.losses)
 	s.working.Go(func() { s.many.run(ctx, s.many.round) })
 	s.working.Go(func() { s.waits.run(ctx, s.waits.waitingRound) })
-	s.working.Go(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for ctx.Err() == nil {
-			<-tick.C
-			s.records.flush()
-		}
-	})
-	var err error
+	s.working.Go(func() { s.records.run(ctx) })
 	for o := range orders {
 		if o.Do == chaos.Leave {
-			err = s.leave(ctx)
+			err := s.leave(ctx)
+			stop()
+			s.working.Wait()
 			s.answer(o, err)
-			break
+			return err
 		}
 		s.working.Go(func() { s.answer(o, s.do(ctx, o)) })
 	}
 	stop()
-	s.records.flush()
-	return err // what still runs ends with the process
+	return nil // nobody is there to be told: what still runs ends with the process
 }
 
 func (s *subject) leave(ctx context.Context) error {
