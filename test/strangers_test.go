@@ -7,10 +7,13 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -122,27 +125,57 @@ func openings(t *testing.T) map[port.Protocol][]byte {
 	name := gossip.DefaultClusterName
 	hello := slices.Concat([]byte{0}, id, zero, []byte{byte(len(name))}, []byte(name))
 	raft := slices.Concat(id, id, id, make([]byte, 7), []byte{1}, id)
-	var frame bytes.Buffer
-	e := msgpack.NewEncoder(&frame)
-	must := func(err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(e.EncodeArrayLen(15))
-	for _, v := range []any{16, 1, 1, zero, id, id, 0, 0, id, 0, 1, 1, 1, 0} {
-		if b, ok := v.([]byte); ok {
-			must(e.EncodeBytes(b))
-		} else {
-			must(e.EncodeUint(uint64(v.(int))))
-		}
-	}
-	must(e.EncodeArrayLen(0))
+	frame := meshHello(t, id)
 	return map[port.Protocol][]byte{
 		port.Gossip: slices.Concat([]byte{1, byte(len(hello))}, hello),
 		port.Raft:   slices.Concat([]byte("FLMR\x01"), binary.BigEndian.AppendUint16(nil, uint16(len(raft))), raft),
-		port.Mesh:   slices.Concat([]byte("flmesh/1"), binary.BigEndian.AppendUint32(nil, uint32(frame.Len())), frame.Bytes()),
+		port.Mesh:   slices.Concat([]byte("flmesh/1"), binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame),
 	}
+}
+
+// helloField is a field of the hello on the page: its form, and what it is.
+var helloField = regexp.MustCompile(`(?m)^\| ([uba]) \| ([^|]+) \|`)
+
+// meshHello is a hello of the mesh for a control stream, with the fields that the
+// page has, from a node that belongs to no cluster to a boot that is not there: any
+// answer says that it was read.
+func meshHello(t *testing.T, boot []byte) []byte {
+	t.Helper()
+	page, err := os.ReadFile("../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| hello | | welcome | |\n|---|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	fields := helloField.FindAllStringSubmatch(table, -1)
+	if len(fields) < 10 {
+		t.Fatalf("the page has %d fields of a hello", len(fields))
+	}
+	var b bytes.Buffer
+	e := msgpack.NewEncoder(&b)
+	err = errors.Join(e.EncodeArrayLen(len(fields)+1), e.EncodeUint(16)) // its kind
+	for _, field := range fields {
+		form, what := field[1], field[2]
+		starts := func(words ...string) bool {
+			return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(what, w) })
+		}
+		switch {
+		case form == "a":
+			err = errors.Join(err, e.EncodeArrayLen(0))
+		case form == "b" && starts("cluster"):
+			err = errors.Join(err, e.EncodeBytes(make([]byte, 16)))
+		case form == "b":
+			err = errors.Join(err, e.EncodeBytes(boot))
+		case starts("least version", "greatest version", "attempt", "seq of", "number of"):
+			err = errors.Join(err, e.EncodeUint(1))
+		default:
+			err = errors.Join(err, e.EncodeUint(0))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // TestStrangersGetNowhere is every kind of stranger at every place to knock at.
@@ -237,6 +270,9 @@ func knock(t *testing.T, h *house, s stranger, reason string) {
 	if got := h.ask(http.MethodGet, "/api/v1/nodes", adminToken); got != http.StatusOK {
 		t.Errorf("admin with the token: %d, want 200", got)
 	}
+	if n := strings.Count(h.log.String(), "request refused"); n != 1 {
+		t.Errorf("admin: logged %d refusals, want one:\n%s", n, h.log)
+	}
 	if welcome {
 		return // it is a member by now, or was for a moment
 	}
@@ -250,11 +286,17 @@ func knock(t *testing.T, h *house, s stranger, reason string) {
 	if _, err := io.ReadFull(h.client, got); err != nil || string(got) != "well\n" {
 		t.Errorf("the client reads %q, %v", got, err)
 	}
+	for begin := time.Now(); !strings.Contains(h.log.String(), undecrypted) && time.Since(begin) < strangerPatience; {
+		<-time.After(10 * time.Millisecond) // packets are read when it suits the node
+	}
 	log := h.log.String()
 	if n := strings.Count(log, "stranger refused"); n != 1 || !strings.Contains(log, reason) {
 		t.Errorf("logged %d strangers, want one for %q:\n%s", n, reason, log)
 	}
-	if n := strings.Count(log, "Decrypt packet failed"); n != 1 {
+	if n := strings.Count(log, undecrypted); n != 1 {
 		t.Errorf("logged %d packets, want one:\n%s", n, log)
 	}
 }
+
+// undecrypted is what a node logs of a packet for which it has no key.
+const undecrypted = "Decrypt packet failed"

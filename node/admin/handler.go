@@ -34,8 +34,8 @@ type Config struct {
 	// 1 MiB; at most 1 GiB. The framing of a connection may allow less.
 	MaxMessage int64
 
-	// Logger receives what an operator should see, and at level debug who was
-	// refused. Nil means slog.Default().
+	// Logger receives what an operator should see, one refused request of each kind
+	// a minute among it, and the others at level debug. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -74,6 +74,7 @@ type Handler struct {
 	now        func() time.Time
 	sending    chan struct{} // a token for each message under way; never closed
 	patience   time.Duration // bodyTimeout
+	strangers  strangers
 
 	mu       sync.Mutex
 	node     target // guarded by mu: nil until Attach
@@ -95,6 +96,7 @@ func New(cfg Config) (*Handler, error) {
 		now:        time.Now,
 		sending:    make(chan struct{}, maxSending),
 		patience:   bodyTimeout,
+		strangers:  strangers{kinds: make(map[string]*unsaid)},
 		waiting:    "starting",
 	}
 	if h.maxMessage == 0 {
@@ -194,7 +196,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		access = res.access
 	}
 	if err := h.guard.check(w.Header(), r, access); err != nil {
-		h.logger.Debug("request refused", "remote", r.RemoteAddr, "method", r.Method, "why", err)
+		h.strangers.say(h.logger, h.now(), r, err)
 		h.refuse(w, r, err)
 		return
 	}
