@@ -124,6 +124,34 @@ func TestNothingIsLostOrDoubledOverAShortOutage(t *testing.T) {
 	})
 }
 
+// TestSendWaitsOverAShortOutage has a message be written while its sender is out of
+// reach.
+func TestSendWaitsOverAShortOutage(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		nodes := w.openAll(w.fabric())
+		c, id := w.connect(nodes[2]) // reads nothing yet
+		sent := make(chan error, 1)
+		go func() { sent <- nodes[0].Send(t.Context(), id, []byte("x")) }()
+		synctest.Wait() // it is at its owner
+		w.isolate(2)
+		c.expect("x")
+		<-time.After(3 * time.Second)
+		select {
+		case err := <-sent:
+			t.Fatalf("the send has ended while its node was out of reach: %v", err)
+		default:
+		}
+		w.Heal()
+		if err := receive(t, "the outcome", sent); err != nil {
+			t.Errorf("the send: %v", err)
+		}
+		if err := nodes[0].SendClose(id); err != nil {
+			t.Errorf("the close: %v", err)
+		}
+		c.expectEnd()
+	})
+}
+
 func TestIDsOfALostNodeAreGoneOnceItIsBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		opts := w.fabric()

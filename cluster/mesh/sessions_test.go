@@ -406,3 +406,58 @@ func TestLostAnswersComeAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestEndOfASessionTellsWhatLeft has a stream break for good: what was handed to it
+// is uncertain, what was not is as the reason says.
+func TestEndOfASessionTellsWhatLeft(t *testing.T) {
+	for name, tc := range map[string]struct {
+		end  func(a *node, stop func())
+		want mesh.Outcome
+	}{
+		"away": {func(*node, func()) { after(11 * time.Second) }, mesh.OutcomeUnreachable},
+		"gone": {func(a *node, _ func()) { a.PeerGone(bootOf(9)) }, mesh.OutcomeGone},
+		"stop": {func(_ *node, stop func()) { stop() }, mesh.OutcomeClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var broken atomic.Bool
+				breaks := make(chan struct{})
+				r := newRig(t, 1)
+				r.raw = map[idspace.BootID]func(net.Conn){bootOf(9): func(c net.Conn) {
+					if broken.Load() {
+						c.Close()
+						return
+					}
+					mute(bootOf(9), func(c net.Conn) {
+						go func() { _, _ = io.Copy(io.Discard, c) }()
+						<-breaks
+					})(c)
+				}}
+				stop := r.run()
+				a := r.node(1)
+				sent, queued := idOf(9, 1), idOf(9, 2)
+				send := func(id idspace.ID) {
+					for range 3 {
+						if err := a.To(bootOf(9)).SendData(id, mesh.KindDefault, []byte("x")); err != nil {
+							t.Fatal(err)
+						}
+					}
+					synctest.Wait()
+				}
+				send(sent)
+				broken.Store(true)
+				close(breaks)
+				synctest.Wait() // the lane knows
+				send(queued)
+				if got := a.lossCount(); got != 0 {
+					t.Errorf("%d are lost already", got)
+				}
+				tc.end(a, stop)
+				synctest.Wait()
+				if got := a.losses(); got[sent][mesh.OutcomeUncertain] != 3 || got[queued][tc.want] != 3 || a.lossCount() != 6 {
+					t.Errorf("lost %v, want 3 uncertain and 3 %v", got, tc.want)
+				}
+			})
+		})
+	}
+}
