@@ -20,6 +20,7 @@ type acceptor struct {
 	went   uint32 // tick at which the last of them ended
 	retry  uint32 // tick at which to try again; 0: when there is room
 	told   bool   // the log says why accepting stands still
+	taken  uint64 // connections accepted
 	cause  error  // why it stopped
 	closed bool
 }
@@ -78,6 +79,7 @@ func (a *acceptor) admit(l *loop, i uint32, fd int32) {
 	if a.Network == "unix" { // which inherits nothing
 		setBuffers(int(fd), &a.Listener)
 	}
+	a.taken++
 	a.accepted(l.t)
 	a.flows(l)
 	to.attend(i)
@@ -190,6 +192,27 @@ func (l *loop) mayResumeAccepting() bool {
 		}
 	}
 	return false
+}
+
+// lastAccepts bounds how often a loop takes acceptBudget connections more from a
+// listener before it closes it: what the system has let in would be reset.
+const lastAccepts = 64
+
+// checkDeaf closes the listeners of the loop once the transport accepts no more.
+func (l *loop) checkDeaf() {
+	if l.deaf || !l.t.deaf.Load() || l.stopped {
+		return
+	}
+	l.deaf = true
+	for _, a := range l.acceptors {
+		for range lastAccepts {
+			before := a.taken
+			if a.accept(l); a.taken == before {
+				break
+			}
+		}
+	}
+	l.stopListening()
 }
 
 // stopListening closes the listening sockets of the loop.

@@ -174,6 +174,7 @@ type totals struct {
 	pings, pongsDropped                            atomic.Uint64
 	certificateFaults                              atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts
+	departed                                       atomic.Uint64 // connections that Drain has ended, or is ending
 	closed, unopened                               [reasonCount]atomic.Uint64
 }
 

@@ -358,3 +358,13 @@ func HoldShedder(t *Transport) (asked func() bool, shed func()) {
 
 // Tick is the tick of this moment.
 func Tick(t *Transport) uint32 { return t.tick() }
+
+// A Pace is a pace.
+type Pace struct{ pace }
+
+func NewPace(begin time.Time, over time.Duration) *Pace {
+	return &Pace{pace{last: begin, end: begin.Add(over)}}
+}
+
+func (p *Pace) Due(now time.Time, left int) int { return p.due(now, left) }
+func (p *Pace) Took(n int)                      { p.owed -= float64(n) }

@@ -49,6 +49,7 @@ type loop struct {
 	intake    intake
 	asked     bool // the last turn began with asking epoll
 	delivered bool // messages went into the inbox in this turn
+	deaf      bool // the listeners of the loop are closed, the connections are not
 	stopped   bool // closing was noticed and every connection condemned
 	traffic   traffic
 }
@@ -112,6 +113,7 @@ func (l *loop) turn() {
 	l.t.shed()
 	l.advance()
 	l.resumeAccepting()
+	l.checkDeaf()
 	l.checkShutdown()
 	for _, fd := range l.doomed {
 		closeQuick(fd)
@@ -151,7 +153,7 @@ func (l *loop) hasWork() bool {
 	return dirty || l.cancelled.Load() ||
 		l.armed != 0 && l.t.tick() >= l.armed || // the timer may have fired during the turn
 		len(l.ready) > 0 || len(l.paused) > 0 && !l.t.inbox.starve() ||
-		l.t.closing.Load() && !l.stopped ||
+		l.t.closing.Load() && !l.stopped || l.t.deaf.Load() && !l.deaf ||
 		l.mayResumeAccepting()
 }
 

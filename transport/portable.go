@@ -66,12 +66,13 @@ func (d *portable) run(ctx context.Context) {
 	for _, a := range d.acceptors {
 		accepting.Go(a.run)
 	}
-	d.awaitClosing(ctx)
+	d.await(ctx, &d.t.deaf)
 	close(d.stop)
 	for _, a := range d.acceptors {
 		a.ln.Close() // removes the file of a Unix socket too
 	}
 	accepting.Wait() // from here on there are no new connections
+	d.await(ctx, &d.t.closing)
 	if ctx.Err() == nil {
 		d.conns.each(d.t.table.slots(), func(c *portableConn) { c.condemn(ReasonShutdown) })
 		<-ctx.Done()
@@ -83,11 +84,11 @@ func (d *portable) run(ctx context.Context) {
 	timing.Wait()
 }
 
-// awaitClosing waits until the transport closes or ctx is done.
-func (d *portable) awaitClosing(ctx context.Context) {
+// await waits until flag is set, or the transport closes or ctx is done.
+func (d *portable) await(ctx context.Context, flag *atomic.Bool) {
 	for {
 		change := d.change.passage()
-		if d.t.closing.Load() {
+		if flag.Load() || d.t.closing.Load() {
 			return
 		}
 		select {

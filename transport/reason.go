@@ -19,12 +19,13 @@ const (
 	ReasonTimeout                // a step had a time and took longer, such as a handshake
 	ReasonRefused                // the client is none that the listener takes
 	ReasonLifetime               // the connection reached the listener's MaxLifetime
+	ReasonDrained                // this node is drained, and it was the connection's turn
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{
 	"open", "sent", "client", "error", "idle", "slow", "too-large", "protocol", "shutdown", "remote",
-	"timeout", "refused", "lifetime",
+	"timeout", "refused", "lifetime", "drained",
 }
 
 // String returns the reason's name as it stands in logs and metrics.

@@ -24,8 +24,9 @@ type Transport struct {
 	drivers []driver
 	bound   []*boundListener
 
-	sockets bool      // immutable: connections are sockets of the operating system
-	start   time.Time // tick 1 of the wheels
+	sockets bool        // immutable: connections are sockets of the operating system
+	start   time.Time   // tick 1 of the wheels
+	deaf    atomic.Bool // accepts no more; closing implies it
 	closing atomic.Bool
 	emptied chan struct{} // closed by empty, once no slot is in use while closing
 	empty   func()
@@ -124,6 +125,14 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 		t.closes.close()
 	}
 	return err
+}
+
+// StopAccepting closes the listeners for good: soon, not before it returns. Those
+// whom the system has let in by then are taken, as far as there is room, where
+// there are event loops. Everything else goes on.
+func (t *Transport) StopAccepting() {
+	t.deaf.Store(true)
+	t.wakeAll()
 }
 
 // Closing reports whether the transport accepts no more connections for good:

@@ -474,4 +474,5 @@ var closeCodes = [reasonCount]websocket.CloseCode{
 	ReasonTimeout:  websocket.ClosePolicy,
 	ReasonRefused:  websocket.ClosePolicy,
 	ReasonLifetime: websocket.CloseGoingAway, // the client may come back at once
+	ReasonDrained:  websocket.CloseGoingAway, // to another node; with a reason of its own, see Drain
 }

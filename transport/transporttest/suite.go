@@ -46,6 +46,7 @@ func RunVariant(t *testing.T, v Variant) {
 		{"Messages", messageTests},
 		{"Framing", framingTests},
 		{"Closing", closingTests},
+		{"Draining", drainingTests},
 		{"HalfClose", halfCloseTests},
 		{"Sending", sendingTests},
 		{"Sharing", sharingTests},
