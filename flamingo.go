@@ -62,6 +62,12 @@ type (
 	HandlerFuncs = node.HandlerFuncs
 	// Reason is why a connection ended.
 	Reason = node.Reason
+	// DrainPlan says how a node is taken out of service.
+	DrainPlan = node.DrainPlan
+	// DrainProgress says how far that has come.
+	DrainProgress = node.DrainProgress
+	// DrainPhase is a part of it.
+	DrainPhase = node.DrainPhase
 	// Page is a part of a list of connections.
 	Page = node.Page
 	// SlowClient says what becomes of a send to a client that reads too slowly.
@@ -102,6 +108,15 @@ const (
 	ReasonRemote   = node.ReasonRemote
 	ReasonTimeout  = node.ReasonTimeout
 	ReasonLifetime = node.ReasonLifetime
+	ReasonDrained  = node.ReasonDrained
+)
+
+// Phases of a drain; package node says what each means.
+const (
+	DrainNone    = node.DrainNone
+	DrainWaiting = node.DrainWaiting
+	DrainEnding  = node.DrainEnding
+	DrainOver    = node.DrainOver
 )
 
 // Outcomes; told apart with errors.Is. Package node says what each means.

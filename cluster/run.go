@@ -78,6 +78,14 @@ func (c *Cluster) Run(ctx context.Context) error {
 // does not wait.
 func (c *Cluster) Drain() { c.announce(func(m *gossip.Meta) { m.State = gossip.StateDraining }) }
 
+// HandOver has another voter lead if this node does, and returns when that is done,
+// after 3 s at most or when ctx is done. Nothing keeps the lead from coming back.
+func (c *Cluster) HandOver(ctx context.Context) {
+	if err := within(ctx, handoverTimeout, c.seat().server.HandOver); err != nil {
+		c.cfg.Logger.Debug("the lead was not handed over", "err", err)
+	}
+}
+
 // Leave says goodbye: no id of this life leads here any more, and consensus does
 // not count on it. It blocks until that is recorded, ctx is done or 13 s are over;
 // what is not recorded by then others find out later. Run, whose context is to

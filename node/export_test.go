@@ -83,7 +83,7 @@ func SkipTo(n *Node, serial idspace.Serial) {
 
 // ClosedNode returns a node that is closed and never had a socket.
 func ClosedNode() (*Node, error) {
-	n := &Node{opts: Opts{Logger: slog.New(slog.DiscardHandler)}, closing: make(chan struct{}, 1)}
+	n := &Node{opts: Opts{Logger: slog.New(slog.DiscardHandler)}, drain: newDraining(), closing: make(chan struct{}, 1)}
 	if err := n.build(surroundings{clock: systemClock}); err != nil {
 		return nil, err
 	}
@@ -144,3 +144,6 @@ func (c *meetingCarrier) sendMany(ids []ID, _ Kind, _ []byte, results []error) {
 		results[i] = &OpError{ID: id}
 	}
 }
+
+// Leads reports whether n leads its cluster.
+func Leads(n *Node) bool { return n.member.cluster.State().Leading }

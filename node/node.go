@@ -32,6 +32,7 @@ type Node struct {
 	clients *transport.Transport
 	local   *localCarrier
 	groups  *groups
+	drain   *draining
 	logger  *slog.Logger
 
 	// life is done when stop is called, which ends every goroutine of the node;
@@ -81,7 +82,7 @@ func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	n := &Node{opts: opts, logger: opts.Logger, closing: make(chan struct{}, 1)}
+	n := &Node{opts: opts, logger: opts.Logger, drain: newDraining(), closing: make(chan struct{}, 1)}
 	n.life, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.build(s); err != nil {
 		n.stop()
@@ -179,7 +180,7 @@ func (n *Node) Addrs() []net.Addr { return n.clients.Addrs() }
 // when that is taken. When ctx is done first it drops the connections that are
 // left and returns an error; what was received from them can still be taken.
 // From then on the Recv methods return the zero id and every send answers
-// ErrClosed. A later Close returns nil at once; one during another waits for
+// ErrClosed. A drain that is under way ends with it. A later Close returns nil at once; one during another waits for
 // it, or until its own ctx is done.
 //
 // A Handler, or a loop over Opens, Messages or Closes, that calls Close waits
@@ -192,6 +193,7 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.closed.Load() {
 		return nil
 	}
+	n.drain.end()
 	if n.member != nil {
 		n.member.cluster.Drain()
 	}
@@ -211,7 +213,7 @@ func (n *Node) Close(ctx context.Context) error {
 	return nil
 }
 
-// Closing reports whether the node accepts no more clients for good: Close was
+// Closing reports whether the node ends all its connections at once: Close was
 // called. An operation on a connection that is still open succeeds until it ends.
 func (n *Node) Closing() bool { return n.clients.Closing() }
 

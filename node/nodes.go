@@ -36,7 +36,7 @@ func (n *Node) Nodes() []NodeInfo {
 			name, _ = os.Hostname() // alone, a node does without
 		}
 		state := gossip.StateReady
-		if n.Closing() {
+		if n.Closing() || n.DrainProgress().Phase != DrainNone {
 			state = gossip.StateDraining
 		}
 		numbers := n.ids.Numbers()

@@ -130,6 +130,13 @@ type Opts struct {
 	// that ends. Zero means 5 s; at most 1 h.
 	CloseTimeout time.Duration
 
+	// DrainWait and DrainDuration are the times of Drain: how long the node goes
+	// on as before once it says that it drains, and over how long it then ends
+	// its connections. Zero is none, and all at once; each at most 24 h. See
+	// DrainPlan.
+	DrainWait     time.Duration
+	DrainDuration time.Duration
+
 	// Ignore says which events the program does not want: they are discarded.
 	// Events that are neither taken nor ignored hold their place, and at
 	// MaxConns accepting pauses.
@@ -286,6 +293,7 @@ func badOption(option string, value any, allowed string) error {
 // contradictions finds what no later check would: single values, and options
 // of which only one can hold.
 func (o *Opts) contradictions() (faults []error) {
+	faults = DrainPlan{o.DrainWait, o.DrainDuration}.faults()
 	if o.Port < 0 || o.Port > 65535 {
 		faults = append(faults, badOption("Port", o.Port, "0 to 65535"))
 	}

@@ -24,6 +24,7 @@ const (
 	ReasonRemote   = transport.ReasonRemote   // SendClose on another node, or Disconnect
 	ReasonTimeout  = transport.ReasonTimeout  // the first message was not there in time
 	ReasonLifetime = transport.ReasonLifetime // the connection reached its listener's max-lifetime
+	ReasonDrained  = transport.ReasonDrained  // this node is drained, and it was the connection's turn
 )
 
 // RecvOpen waits for the next connection that this node has accepted. The

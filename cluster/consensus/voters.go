@@ -83,12 +83,23 @@ func (s *Server) Leave(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) leave(ctx context.Context) error {
+// HandOver has another voter lead, if this server does and there is one. The server
+// stays what it is, a voter that can be elected again.
+func (s *Server) HandOver(ctx context.Context) error {
+	if _, err := s.handOver(ctx); err != nil {
+		return fmt.Errorf("consensus: hand over: %w", err)
+	}
+	return nil
+}
+
+// handOver returns the node that does not lead any more, nil if there is nobody to
+// hand over to.
+func (s *Server) handOver(ctx context.Context) (*raft.Raft, error) {
 	s.mu.Lock()
 	phase, node := s.phase, s.node
 	s.mu.Unlock()
 	if phase != Running {
-		return nil
+		return nil, nil //nolint:nilnil // nothing is to be done
 	}
 	in, others := false, false
 	for _, m := range members(node) {
@@ -96,12 +107,20 @@ func (s *Server) leave(ctx context.Context) error {
 		others = others || m.id != s.self.Server && m.voter
 	}
 	if !in || !others {
-		return nil
+		return nil, nil //nolint:nilnil // nothing is to be done
 	}
 	if node.State() == raft.Leader {
 		if err := s.await(ctx, func() raft.Future { return node.LeadershipTransfer() }); err != nil {
-			return err
+			return nil, err
 		}
+	}
+	return node, nil
+}
+
+func (s *Server) leave(ctx context.Context) error {
+	node, err := s.handOver(ctx)
+	if node == nil || err != nil {
+		return err
 	}
 	if s.store.Durable() || s.cfg.AskRemoval == nil {
 		return nil
