@@ -97,7 +97,7 @@ func (d *draining) end() {
 // Opts.DrainWait and Opts.DrainDuration, or the drain that is under way, then Close
 // when that is over. When ctx is done first it closes at once, as Close does then.
 func (n *Node) Drain(ctx context.Context) error {
-	err := n.StartDrain(DrainPlan{Wait: n.opts.DrainWait, Duration: n.opts.DrainDuration})
+	err := n.StartDrain(n.DrainDefault()) //nolint:contextcheck // the drain lives as long as the node; ctx is for the wait
 	if err == nil {
 		select {
 		case <-n.Drained():
@@ -197,4 +197,9 @@ func (n *Node) tellDrain(ctx context.Context, every time.Duration) {
 			return
 		}
 	}
+}
+
+// DrainDefault returns the plan of Drain: what Opts say.
+func (n *Node) DrainDefault() DrainPlan {
+	return DrainPlan{Wait: n.opts.DrainWait, Duration: n.opts.DrainDuration}
 }

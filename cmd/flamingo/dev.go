@@ -128,15 +128,12 @@ func (n *devNode) open(ctx context.Context, admin string) (err error) {
 
 // close ends the node in order, as far as it was opened, once.
 func (n *devNode) close(ctx context.Context) (err error) {
-	if n.view != nil {
-		n.view.Drain()
-	}
 	if n.node != nil {
 		err = stopNode(ctx, n.node)
 		n.app.wait()
 	}
 	if n.view != nil {
-		n.view.close()
+		n.view.close(ctx)
 	}
 	return err
 }

@@ -24,7 +24,8 @@ type commands struct {
 	Conns   connsCommand   `cmd:"" group:"look" help:"The connections of a node, or one of any node."`
 	Version versionCommand `cmd:"" group:"look" help:"The version of this program."`
 
-	Raft raftCommand `cmd:"" group:"mend" help:"What a stopped node has kept of raft."`
+	Drain drainCommand `cmd:"" group:"mend" help:"Take a node out of service: its connections end one after the other, then it leaves and ends."`
+	Raft  raftCommand  `cmd:"" group:"mend" help:"What a stopped node has kept of raft."`
 
 	Keygen keygenCommand `cmd:"" group:"secure" help:"Make the key that all nodes of a cluster share."`
 	TLS    tlsCommand    `cmd:"" name:"tls" group:"secure" help:"Make certificates for nodes."`

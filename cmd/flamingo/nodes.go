@@ -20,6 +20,7 @@ type nodeList struct {
 		State   string `json:"state"`
 		Self    bool   `json:"self"`
 		Cluster string `json:"cluster_address"`
+		Admin   string `json:"admin_address"`
 		Link    string `json:"link"`
 		RTT     int64  `json:"rtt_us"`
 	} `json:"nodes"`

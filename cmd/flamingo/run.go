@@ -9,6 +9,9 @@ import (
 	"flamingo/transport"
 )
 
+// maxDrainTime bounds the times of a drain: as node.DrainPlan has it.
+const maxDrainTime = 24 * time.Hour
+
 // defaultListen is where clients connect when nothing says: as node.Opts has it.
 const defaultListen = "tcp://:4100"
 
@@ -26,6 +29,7 @@ type runCommand struct {
 	SlowClient       string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
 	TotalOutputBytes size          `group:"clients" key:"limits.total_output_bytes" placeholder:"SIZE" help:"Bound of what all clients were sent and have not taken, above which the one with the most is ended; 0 is 1GiB."`
 	DrainWait        time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
+	DrainDuration    time.Duration `group:"clients" key:"drain.duration" placeholder:"TIME" help:"Then end the connections evenly over so long, first those that are silent the longest; 0 is all at once."`
 
 	Cluster     string        `group:"cluster" key:"cluster.address" placeholder:"ADDR" help:"The one port between nodes, TCP and UDP: IP:PORT or :PORT; if nothing is said 127.0.0.1:4110. A node belongs to a cluster if --cluster, --join or --expect is given."`
 	Advertise   string        `group:"cluster" key:"cluster.advertise" placeholder:"ADDR" help:"Where other nodes reach that port, as IP:PORT."`
@@ -70,8 +74,11 @@ func (r *runCommand) check() error {
 	if !r.clustered() && r.ClusterKeyFile+r.ClusterTLSCert+r.ClusterTLSKey+r.ClusterTLSCA != "" {
 		return badUse("--cluster-key-file and --cluster-tls-… are for a node that belongs to a cluster: give --cluster, --join or --expect, too")
 	}
-	if r.DrainWait < 0 {
-		return badUse("--drain-wait %v (key drain.wait): want 0 or more", r.DrainWait)
+	if r.DrainWait < 0 || r.DrainWait > maxDrainTime {
+		return badUse("--drain-wait %v (key drain.wait): want 0 to %v", r.DrainWait, maxDrainTime)
+	}
+	if r.DrainDuration < 0 || r.DrainDuration > maxDrainTime {
+		return badUse("--drain-duration %v (key drain.duration): want 0 to %v", r.DrainDuration, maxDrainTime)
 	}
 	if r.Data != "" && r.Ephemeral {
 		return badUse("--ephemeral beside --data %s: one of them", r.Data)
@@ -96,6 +103,8 @@ func (r *runCommand) opts() (node.Opts, error) {
 		OutputBytes:      int(r.OutputBytes),
 		TotalOutputBytes: int64(r.TotalOutputBytes),
 		SlowClient:       slow,
+		DrainWait:        r.DrainWait,
+		DrainDuration:    r.DrainDuration,
 		Ignore:           node.IgnoreCloses, // the built-in applications keep nothing of a client
 		DataDir:          r.Data,
 		Cluster:          r.Cluster,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -32,7 +33,7 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	defer view.close()
+	defer view.close(ctx)
 	view.Waiting(r.waitsFor())
 	opts.Waiting = func(reason string) {
 		if reason != "" {
@@ -53,18 +54,29 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	view.Attach(n)
 	r.announce(con, n, view.url(), logger)
 
-	<-ctx.Done()
-	view.Drain()
-	if r.DrainWait > 0 {
-		logger.Info("draining: /readyz says no and everybody is served, new clients too; once more ends at once",
-			"for", r.DrainWait, "why", context.Cause(ctx))
-		<-time.After(r.DrainWait)
-	}
-	logger.Info("stopping: no new clients, what is queued is written; once more ends at once", "why", context.Cause(ctx))
-	err = stopNode(ctx, n)
+	err = r.untilDrained(ctx, n, logger)
 	a.wait()
 	logger.Info("stopped")
 	return err
+}
+
+// untilDrained returns when the node is closed: ctx is done, or somebody has asked
+// the node to drain.
+func (r *runCommand) untilDrained(ctx context.Context, n *node.Node, logger *slog.Logger) error {
+	select {
+	case <-n.Drained():
+		return stopNode(ctx, n)
+	case <-ctx.Done():
+	}
+	plan := n.DrainProgress().Plan // of the drain that is under way, if there is one
+	if plan == (node.DrainPlan{}) {
+		plan = n.DrainDefault()
+	}
+	logger.Info("stopping: the node drains, what is queued is written; once more ends at once",
+		"wait", plan.Wait, "over", plan.Duration, "why", context.Cause(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), plan.Wait+plan.Duration+stopTimeout)
+	defer cancel()
+	return n.Drain(ctx)
 }
 
 // stopNode closes n in order.

@@ -97,7 +97,7 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 		"admin.address", "admin.token_file", "app",
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.name",
 		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
-		"drain.wait", "framing",
+		"drain.duration", "drain.wait", "framing",
 		"limits.activity_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
 		"limits.total_output_bytes",
 		"listen", "log.format", "log.level",
@@ -128,7 +128,7 @@ limits:
   total_output_bytes: 3GiB
   slow_client: fail-sender
   send_timeout: 4s
-drain: {wait: 5s}
+drain: {wait: 5s, duration: 7s}
 cluster:
   address: 127.0.0.1:3
   advertise: 127.0.0.1:4
@@ -154,7 +154,7 @@ log: {level: warn, format: json}
 	want := &runCommand{
 		Config: got.Config,
 		Listen: []string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2?framing=length&length-bytes=2&max-conns=7"}, Framing: "raw", App: "sink",
-		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second,
+		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second, DrainDuration: 7 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
 		ClusterKeyFile: "/cluster.key", ClusterTLSCert: "/ash.pem", ClusterTLSKey: "/ash-key.pem", ClusterTLSCA: "/ca.pem",
 		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second,

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"flamingo/node/admin"
 )
@@ -65,8 +66,15 @@ func isLoopback(host string) bool {
 // url is where the view is.
 func (v *view) url() string { return "http://" + reachable(v.addr) }
 
-// close ends what is served, requests under way included.
-func (v *view) close() {
-	v.server.Close()
+// lastAnswers bounds the time for answers that are under way when the node has ended.
+const lastAnswers = time.Second
+
+// close ends what is served: requests under way are answered first, for a while.
+func (v *view) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+	defer cancel()
+	if v.server.Shutdown(ctx) != nil {
+		v.server.Close()
+	}
 	v.serving.Wait()
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"flamingo/node"
 	"flamingo/node/admin"
@@ -51,7 +52,9 @@ func Example() {
 	}
 	h.Attach(n)
 	ask()
-	h.Drain()
+	if err := n.StartDrain(node.DrainPlan{Wait: time.Hour}); err != nil {
+		fmt.Println(err)
+	}
 	ask()
 	if err := n.Close(context.Background()); err != nil {
 		fmt.Println(err)

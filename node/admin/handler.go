@@ -61,6 +61,10 @@ type target interface {
 	Connections(cursor string, limit int) (node.Page, error)
 	Nodes() []node.NodeInfo
 	Closing() bool
+	StartDrain(plan node.DrainPlan) error
+	DrainDefault() node.DrainPlan
+	DrainProgress() node.DrainProgress
+	Drained() <-chan struct{}
 }
 
 var _ target = (*node.Node)(nil)
@@ -76,10 +80,9 @@ type Handler struct {
 	patience   time.Duration // bodyTimeout
 	strangers  strangers
 
-	mu       sync.Mutex
-	node     target // guarded by mu: nil until Attach
-	waiting  string // guarded by mu: what for
-	draining bool   // guarded by mu
+	mu      sync.Mutex
+	node    target // guarded by mu: nil until Attach
+	waiting string // guarded by mu: what for
 }
 
 // New returns a Handler that has no node yet. All faults of cfg are reported at
@@ -163,14 +166,6 @@ func (h *Handler) attach(n target) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.node = n
-}
-
-// Drain makes /readyz say from then on that the node is not ready, so that load
-// balancers send no new clients. Everything else goes on.
-func (h *Handler) Drain() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.draining = true
 }
 
 // attached returns the node, or the problem that there is none yet.

@@ -41,7 +41,7 @@ func TestNodeThatWaitsIsAliveAndNotReady(t *testing.T) {
 	n := openNode(t, lines())
 	a.h.Attach(n)
 	expectText("/readyz", 200, "ok\n")
-	a.h.Drain()
+	startDrain(t, n)
 	expectText("/livez", 200, "ok\n")
 	expectText("/readyz", 503, "draining\n")
 	a.expect("GET", "/api/v1/connections", "", 200, "") // while it drains, everything else goes on
@@ -62,7 +62,7 @@ func TestReadinessIsToldInFull(t *testing.T) {
 	n := openNode(t, lines())
 	a.h.Attach(n)
 	expect(200, `{"ready":true,"checks":[{"name":"number","ok":true},{"name":"serving","ok":true},{"name":"open","ok":true}]}`)
-	a.h.Drain()
+	startDrain(t, n)
 	closeNow(t, n)
 	expect(503, `{"ready":false,"checks":[{"name":"number","ok":true},{"name":"serving","ok":false,"reason":"draining"},{"name":"open","ok":false,"reason":"closed"}]}`)
 }

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"net/http"
+
+	"flamingo/node"
 )
 
 // livez answers GET /livez: the process answers. It says nothing of the node, so
@@ -31,7 +33,7 @@ func (c *check) unless(fault bool, reason string) {
 }
 
 // readyz answers GET /readyz: the node has its number and its listeners, does
-// not close, and was not told to drain. Nothing here asks for a quorum: without
+// not close, and does not drain. Nothing here asks for a quorum: without
 // one a node serves its clients as before.
 func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 	now := h.readiness()
@@ -56,11 +58,11 @@ func (h *Handler) readyz(w http.ResponseWriter, r *http.Request) error {
 // readiness returns the checks, the most telling fault last.
 func (h *Handler) readiness() readiness {
 	h.mu.Lock()
-	n, waiting, draining := h.node, h.waiting, h.draining
+	n, waiting := h.node, h.waiting
 	h.mu.Unlock()
 	number, open, serving := check{Name: "number"}, check{Name: "open"}, check{Name: "serving"}
 	number.unless(n == nil, waiting)
-	serving.unless(draining, "draining")
+	serving.unless(n != nil && n.DrainProgress().Phase != node.DrainNone, "draining")
 	open.unless(n != nil && n.Closing(), "closed")
 	return readiness{
 		Ready:  number.OK && open.OK && serving.OK,

@@ -339,3 +339,15 @@ func (f *fake) Nodes() []node.NodeInfo {
 }
 
 func (f *fake) Closing() bool { return false }
+
+func (f *fake) StartDrain(plan node.DrainPlan) error {
+	return f.note(call{op: "drain", msg: fmt.Sprint(plan.Wait, plan.Duration)})
+}
+
+func (f *fake) DrainDefault() node.DrainPlan {
+	return node.DrainPlan{Wait: time.Second, Duration: 2 * time.Second}
+}
+
+func (f *fake) DrainProgress() node.DrainProgress { return node.DrainProgress{Phase: node.DrainNone} }
+
+func (f *fake) Drained() <-chan struct{} { return nil }

@@ -16,6 +16,7 @@ type member struct {
 	State   string          `json:"state"`
 	Self    bool            `json:"self"`
 	Address string          `json:"cluster_address,omitempty"` // none alone
+	Admin   string          `json:"admin_address,omitempty"`   // none if it shows none
 	Link    string          `json:"link,omitempty"`            // none to itself
 	RTT     int64           `json:"rtt_us,omitempty"`          // none before the first
 }
@@ -34,7 +35,7 @@ func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error 
 	for _, i := range n.Nodes() {
 		list.Nodes = append(list.Nodes, member{
 			Name: i.Name, Number: i.Number, State: i.State, Self: i.Self,
-			Address: i.Cluster, Link: i.Link, RTT: i.RTT.Microseconds(),
+			Address: i.Cluster, Admin: i.Admin, Link: i.Link, RTT: i.RTT.Microseconds(),
 		})
 	}
 	slices.SortFunc(list.Nodes, func(a, b member) int {

@@ -27,6 +27,10 @@ func (h *Handler) resources() []*resource {
 		}},
 		{h: h, path: "/api/v1/connections/{id}/messages", access: forBearers, methods: map[string]action{"POST": h.withNode(h.send)}},
 		{h: h, path: "/api/v1/nodes", access: forBearers, methods: map[string]action{"GET": h.withNode(h.nodes)}},
+		{h: h, path: "/api/v1/drain", access: forBearers, methods: map[string]action{
+			"GET":  h.withNode(h.showDrain),
+			"POST": h.withNode(h.startDrain),
+		}},
 		{h: h, path: "/api/v1/ids/{id}", access: forBearers, methods: map[string]action{"GET": h.withNode(h.decode)}},
 	}
 }
