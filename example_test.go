@@ -50,7 +50,7 @@ func ExampleOpen_cluster() {
 		Expect:  3, // 1, 3 or 5 new nodes found a cluster and are its voters; others join it
 		DataDir: "/var/lib/flamingo",
 
-		Insecure: true, // between nodes all is in clear text: for a network of their own
+		Insecure: true, // clear text between nodes: on a network of their own; else ClusterKeyFile
 	})
 	if err != nil {
 		panic(err)
