@@ -38,6 +38,8 @@ type site struct {
 	listeners func(host string) []string // of the node that has this address
 	drainWait time.Duration
 
+	drainDuration time.Duration // none if it is not set
+
 	mu   sync.Mutex
 	said map[node.NodeNumber]sayings // guarded by mu: what the lives of the nodes have said
 }
@@ -125,6 +127,7 @@ func (s *site) openNodes() {
 		n.args = []string{
 			"run", "--name", name, "--cluster", host + cluster, "--admin", n.admin, "--token-file", secret,
 			"--expect", "3", "--data", filepath.Join(s.t.TempDir(), name), "--drain-wait", s.drainWait.String(),
+			"--drain-duration", s.drainDuration.String(),
 		}
 		for _, listener := range listeners {
 			n.args = append(n.args, "--listen", listener)
