@@ -17,7 +17,7 @@
 // Serve calls a Handler instead, in order for each connection. Send waits until
 // a message is written; SendMany sends one message to many. Disconnect ends a
 // connection for somebody else than the program. Describe, Connections and Stats
-// look.
+// look. Drain takes the node out of service, its connections one after the other.
 //
 // An ID names one connection forever: it is never used again, and a send to an
 // id whose connection has ended answers ErrGone. An id is an address, not a

@@ -47,11 +47,36 @@ type drainState struct {
 	Left     int             `json:"left"`
 }
 
-// Run begins the drain, and shows it until it is over.
+// Run begins the drain, and shows it until it is over. It listens before it asks:
+// a node without clients may end at once.
 func (c *drainCommand) Run(ctx context.Context, con *console) error {
 	if err := c.find(ctx, con); err != nil {
 		return err
 	}
+	var following *drainStream
+	if !c.Background {
+		var err error
+		if following, err = c.listen(ctx, con); err != nil {
+			return err
+		}
+		defer following.close()
+	}
+	body, err := c.call(ctx, request{method: http.MethodPost, path: "drain", query: c.plan()})
+	switch {
+	case err != nil:
+		return c.failed(con, body, err)
+	case !c.Background:
+		return c.follow(following, con)
+	case c.JSON:
+		return printJSON(con.out, body)
+	default:
+		_, err = fmt.Fprintln(con.out, "draining; "+c.again("drain")+" shows how far it is")
+		return err
+	}
+}
+
+// plan are the times that were given.
+func (c *drainCommand) plan() url.Values {
 	query := url.Values{}
 	if c.Wait != nil {
 		query.Set("wait", c.Wait.String())
@@ -59,18 +84,7 @@ func (c *drainCommand) Run(ctx context.Context, con *console) error {
 	if c.Duration != nil {
 		query.Set("duration", c.Duration.String())
 	}
-	body, err := c.call(ctx, request{method: http.MethodPost, path: "drain", query: query})
-	if err != nil {
-		return c.failed(con, body, err)
-	}
-	if c.Background {
-		if c.JSON {
-			return printJSON(con.out, body)
-		}
-		_, err = fmt.Fprintln(con.out, "draining; "+c.again("drain")+" shows how far it is")
-		return err
-	}
-	return c.follow(ctx, con)
+	return query
 }
 
 // find makes --addr that of the node of that name.
@@ -111,34 +125,67 @@ func (c *drainCommand) find(ctx context.Context, con *console) error {
 	}
 }
 
-// follow shows what the node says until the drain is over.
-func (c *drainCommand) follow(ctx context.Context, con *console) error {
+// A drainStream is what a node says of its drain, a line again and again.
+type drainStream struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	silence *time.Timer // cancels
+	body    io.ReadCloser
+}
+
+func (s *drainStream) close() {
+	s.silence.Stop()
+	s.cancel()
+	s.body.Close()
+}
+
+// listen asks the node to say how its drain is.
+func (c *drainCommand) listen(ctx context.Context, con *console) (*drainStream, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	silence := time.AfterFunc(silentDrain, cancel)
-	defer silence.Stop()
+	stream, err := c.listenUntil(ctx, con)
+	if err != nil {
+		silence.Stop()
+		cancel()
+		return nil, err
+	}
+	return &drainStream{ctx, cancel, silence, stream}, nil
+}
+
+func (c *drainCommand) listenUntil(ctx context.Context, con *console) (io.ReadCloser, error) {
 	r := request{method: http.MethodGet, path: "drain", query: url.Values{"follow": {"true"}}}
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return c.noAnswer(r, err)
+		return nil, c.noAnswer(r, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		return c.failed(con, body, problem(resp, body))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, c.noAnswer(r, err)
 	}
+	return nil, c.failed(con, body, problem(resp, body))
+}
+
+// follow shows what the node says until the drain is over.
+func (c *drainCommand) follow(s *drainStream, con *console) error {
 	show := drainView{con: con, json: c.JSON}
-	rows := bufio.NewScanner(resp.Body)
+	rows := bufio.NewScanner(s.body)
 	for rows.Scan() {
-		silence.Reset(silentDrain)
+		s.silence.Reset(silentDrain)
 		state, err := decode[drainState](rows.Bytes())
 		if err != nil {
 			return err
+		}
+		if state.Phase == node.DrainNone {
+			continue // said before the node was asked
 		}
 		if err := show.row(rows.Bytes(), state); err != nil {
 			return err
@@ -147,7 +194,7 @@ func (c *drainCommand) follow(ctx context.Context, con *console) error {
 			return show.end(state)
 		}
 	}
-	return c.broken(ctx, show.last, rows.Err())
+	return c.broken(s.ctx, show.last, rows.Err())
 }
 
 // broken says what it means that the node says nothing more before the drain is over.
@@ -158,7 +205,7 @@ func (c *drainCommand) broken(ctx context.Context, last drainState, err error) e
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(*net.OpError)) {
 		return fmt.Errorf("%s has ended before it was drained, with %s left", c.Addr, plural(last.Left, "connection"))
 	}
-	return c.noAnswer(request{method: http.MethodGet}, err)
+	return fmt.Errorf("%s says nothing more: %w", c.Addr, err)
 }
 
 // A drainView shows a drain: as JSON all that is said, on a terminal a bar that
