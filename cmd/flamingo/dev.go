@@ -129,7 +129,7 @@ func (n *devNode) open(ctx context.Context, admin string) (err error) {
 // close ends the node in order, as far as it was opened, once.
 func (n *devNode) close(ctx context.Context) (err error) {
 	if n.node != nil {
-		err = stopNode(ctx, n.node)
+		err = stopNode(ctx, n.node, stopTimeout)
 		n.app.wait()
 	}
 	if n.view != nil {

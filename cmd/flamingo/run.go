@@ -28,6 +28,7 @@ type runCommand struct {
 	OutputBytes      size          `group:"clients" key:"limits.output_bytes" placeholder:"SIZE" help:"Bound of what a client was sent and has not taken; 0 is 1MiB."`
 	SlowClient       string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
 	TotalOutputBytes size          `group:"clients" key:"limits.total_output_bytes" placeholder:"SIZE" help:"Bound of what all clients were sent and have not taken, above which the one with the most is ended; 0 is 1GiB."`
+	CloseTimeout     time.Duration `group:"clients" key:"limits.close_timeout" placeholder:"TIME" help:"How long what was sent to a connection that ends may take to be written, up to 1h; 0 is 5s."`
 	DrainWait        time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
 	DrainDuration    time.Duration `group:"clients" key:"drain.duration" placeholder:"TIME" help:"Then end the connections evenly over so long, first those that are silent the longest; 0 is all at once."`
 
@@ -103,6 +104,7 @@ func (r *runCommand) opts() (node.Opts, error) {
 		OutputBytes:      int(r.OutputBytes),
 		TotalOutputBytes: int64(r.TotalOutputBytes),
 		SlowClient:       slow,
+		CloseTimeout:     r.CloseTimeout,
 		DrainWait:        r.DrainWait,
 		DrainDuration:    r.DrainDuration,
 		Ignore:           node.IgnoreCloses, // the built-in applications keep nothing of a client

@@ -13,8 +13,8 @@ import (
 	"flamingo/node"
 )
 
-// stopTimeout bounds an orderly stop: a client may take 5 s to be flushed, other
-// nodes as long to answer, and the vote is handed over.
+// stopTimeout bounds an orderly stop beyond what its options take: a client may take
+// 5 s to be flushed, other nodes as long to answer, and the vote is handed over.
 const stopTimeout = 30 * time.Second
 
 // Run runs the node until ctx is done: first what shows it, which tells what
@@ -65,7 +65,7 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 func (r *runCommand) untilDrained(ctx context.Context, n *node.Node, logger *slog.Logger) error {
 	select {
 	case <-n.Drained():
-		return stopNode(ctx, n)
+		return stopNode(ctx, n, r.CloseTimeout+stopTimeout)
 	case <-ctx.Done():
 	}
 	plan := n.DrainProgress().Plan // of the drain that is under way, if there is one
@@ -74,14 +74,14 @@ func (r *runCommand) untilDrained(ctx context.Context, n *node.Node, logger *slo
 	}
 	logger.Info("stopping: the node drains, what is queued is written; once more ends at once",
 		"wait", plan.Wait, "over", plan.Duration, "why", context.Cause(ctx))
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), plan.Wait+plan.Duration+stopTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), plan.Wait+plan.Duration+r.CloseTimeout+stopTimeout)
 	defer cancel()
 	return n.Drain(ctx)
 }
 
-// stopNode closes n in order.
-func stopNode(ctx context.Context, n *node.Node) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+// stopNode closes n in order, within a time.
+func stopNode(ctx context.Context, n *node.Node, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	return n.Close(ctx)
 }

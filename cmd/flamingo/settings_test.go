@@ -98,7 +98,7 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.name",
 		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
 		"drain.duration", "drain.wait", "framing",
-		"limits.activity_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
+		"limits.activity_timeout", "limits.close_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
 		"limits.total_output_bytes",
 		"listen", "log.format", "log.level",
 		"node.data", "node.ephemeral", "node.name",
@@ -123,6 +123,7 @@ app: sink
 limits:
   max_conns: 10
   activity_timeout: 1m30s
+  close_timeout: 3s
   max_message: 64KiB
   output_bytes: 2MiB
   total_output_bytes: 3GiB
@@ -154,7 +155,7 @@ log: {level: warn, format: json}
 	want := &runCommand{
 		Config: got.Config,
 		Listen: []string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2?framing=length&length-bytes=2&max-conns=7"}, Framing: "raw", App: "sink",
-		MaxConns: 10, ActivityTimeout: 90 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second, DrainDuration: 7 * time.Second,
+		MaxConns: 10, ActivityTimeout: 90 * time.Second, CloseTimeout: 3 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second, DrainDuration: 7 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
 		ClusterKeyFile: "/cluster.key", ClusterTLSCert: "/ash.pem", ClusterTLSKey: "/ash-key.pem", ClusterTLSCA: "/ca.pem",
 		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second,
