@@ -180,3 +180,10 @@ func (s *Server) ApplyRaw(b []byte) error {
 func Hello(cluster idspace.ClusterID, target idspace.ServerID, from Identity) []byte {
 	return hello{cluster: cluster, target: target, from: from}.encode()
 }
+
+// RefusalNotices are refusalNotices.
+type RefusalNotices struct{ refusalNotices }
+
+func (n *RefusalNotices) Due(r Refusal, count uint64, now time.Time) (untold uint64, due bool) {
+	return n.due(r, count, now)
+}

@@ -232,11 +232,13 @@ func (s *Server) admit(peer Identity) Refusal {
 	return r
 }
 
-// refuse counts a refusal of ours.
+// refuse counts a refusal of ours, and tells of some.
 func (s *Server) refuse(peer idspace.ServerID, r Refusal) error {
-	s.refused[min(r, refusals-1)].Add(1)
+	count := s.refused[min(r, refusals-1)].Add(1)
 	err := &RefusedError{Peer: peer, Reason: r}
-	s.log.Warn("raft stream refused", "peer", peer, "reason", r)
+	if untold, due := s.notices.due(r, count, time.Now()); due {
+		s.log.Warn("raft stream refused", "peer", peer, "reason", r, "more_since_last", untold)
+	}
 	return err
 }
 

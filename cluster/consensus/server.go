@@ -26,6 +26,7 @@ type Server struct {
 	contacts *contacts
 
 	refused   [refusals]atomic.Uint64 // streams we refused
+	notices   refusalNotices          // of those
 	refusedUs [refusals]atomic.Uint64 // streams that peers refused us
 
 	// trustBoots switches the check of boots off, for a test that shows what
