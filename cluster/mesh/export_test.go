@@ -1,6 +1,12 @@
 package mesh
 
-import "flamingo/idspace"
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"flamingo/idspace"
+)
 
 // Wire is a frame with its fields in the open.
 type Wire struct {
@@ -242,3 +248,26 @@ func (j *Journal) Bytes() (counted, found int) {
 }
 
 const SegmentSize = segmentSize
+
+// An AckBox is an outbox that acknowledges.
+type AckBox struct {
+	box    *outbox
+	writer sync.WaitGroup
+}
+
+// NewAckBox returns one that writes to conn until Stop.
+func NewAckBox(conn net.Conn) *AckBox {
+	s := newStream(conn, &traffic{}, &atomic.Bool{})
+	a := &AckBox{box: newOutbox(s)}
+	a.writer.Go(func() { a.box.write(s) })
+	return a
+}
+
+// SetAck says that the frames up to seq were taken.
+func (a *AckBox) SetAck(seq uint64) { a.box.setAck(seq) }
+
+// Stop ends the writer and waits for it.
+func (a *AckBox) Stop() {
+	a.box.stop()
+	a.writer.Wait()
+}

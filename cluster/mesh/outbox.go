@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"sync"
+	"time"
 
 	"flamingo/idspace"
 )
@@ -14,6 +15,15 @@ const outboxLimit = 34 * maxOutcomes
 // boxFree is how many free segments an outbox keeps.
 const boxFree = 2
 
+// An acknowledgement frees the window of the sender, who has no hurry unless it
+// has sent much: one for so many frames, or after so long, spares both ends the
+// work of one for each frame where frames come one by one. ackFrames of the
+// longest are an eighth of DefaultWindow.
+const (
+	ackFrames = 16
+	ackDelay  = time.Millisecond
+)
+
 // An outbox is the queue of small frames towards a peer: answers on an inbound
 // stream, everything on a control stream. One goroutine, write, empties it. That of
 // a lane belongs to its session, and may be without a stream for a while.
@@ -24,8 +34,11 @@ type outbox struct {
 	stream   *stream // nil while there is none
 	ack      uint64  // the last frame taken, of a lane
 	acked    uint64  // the ack that was written
-	outcomes uint64  // the number of the last outcome
-	settled  uint64  // the last outcome the peer acknowledged
+	due      bool    // ack is to be written now, unless it was
+	late     *time.Timer
+	timing   bool   // late runs: ack is to be written then
+	outcomes uint64 // the number of the last outcome
+	settled  uint64 // the last outcome the peer acknowledged
 	stopped  bool
 	broken   bool // an outcome found no room: there is nothing to resume any more
 }
@@ -35,6 +48,14 @@ func newOutbox(s *stream) *outbox {
 	b := &outbox{log: newJournal(boxFree), stream: s}
 	b.more.L = &b.mu
 	return b
+}
+
+// hurry makes an acknowledgement due that has waited.
+func (b *outbox) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timing, b.due = false, true
+	b.more.Signal()
 }
 
 // attach gives the outbox of a session a stream: on it everything up to frame ack
@@ -47,6 +68,7 @@ func (b *outbox) attach(s *stream, ack, settled uint64) bool {
 		return false
 	}
 	b.stream, b.ack, b.acked, b.settled = s, ack, 0, settled
+	b.due = true
 	b.log.rewind(settled + 1)
 	return true
 }
@@ -85,12 +107,23 @@ func (b *outbox) put(add func(*encoder)) bool {
 	return done
 }
 
-// setAck says that everything up to seq was taken.
+// setAck says that everything up to seq was taken. The peer hears of it within
+// ackDelay.
 func (b *outbox) setAck(seq uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ack = seq
-	b.more.Signal()
+	switch {
+	case seq-b.acked >= ackFrames:
+		b.due = true
+		b.more.Signal()
+	case b.timing:
+	case b.late == nil:
+		b.timing, b.late = true, time.AfterFunc(ackDelay, b.hurry)
+	default:
+		b.timing = true
+		b.late.Reset(ackDelay)
+	}
 }
 
 // outcome queues the outcome of frame seq for id. It never waits: a peer that
@@ -132,6 +165,9 @@ func (b *outbox) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
+	if b.late != nil {
+		b.late.Stop()
+	}
 	b.more.Broadcast()
 }
 
@@ -166,7 +202,7 @@ func (b *outbox) write(s *stream) {
 func (b *outbox) take(s *stream) (p []byte, frames int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !b.log.pending() && b.ack == b.acked && !b.stopped && b.stream == s {
+	for !b.log.pending() && (!b.due || b.ack == b.acked) && !b.stopped && b.stream == s {
 		awaitBatch(&b.more)
 	}
 	if b.stopped || b.stream != s {
@@ -178,6 +214,7 @@ func (b *outbox) take(s *stream) (p []byte, frames int) {
 		b.log.close(0)
 		b.acked = b.ack
 	}
+	b.due = false
 	p, frames, _ = b.log.take()
 	return p, frames
 }
