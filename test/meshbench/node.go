@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -19,10 +19,13 @@ import (
 // way, so that no connection is too slow.
 const outputBytes = 64 << 20
 
-// A nodeSender sends by id.
+// everyone is the group of all clients.
+const everyone = "everyone"
+
+// A nodeSender sends by id, and to everyone.
 type nodeSender struct {
-	node     *flamingo.Node
-	ids, all []flamingo.ID
+	node *flamingo.Node
+	ids  []flamingo.ID
 }
 
 var _ worker.Sender = (*nodeSender)(nil)
@@ -49,7 +52,8 @@ func openNode(ctx context.Context, a worker.Args) (*worker.Process, error) {
 	return &worker.Process{Board: board, Sender: &nodeSender{node: n}, IDs: takeIDs(n)}, nil
 }
 
-// takeIDs takes the connections of n, and returns a function that lists them.
+// takeIDs makes the connections of n members of everyone, and returns a function
+// that lists them.
 func takeIDs(n *flamingo.Node) func() []uint64 {
 	var (
 		mu  sync.Mutex
@@ -57,6 +61,9 @@ func takeIDs(n *flamingo.Node) func() []uint64 {
 	)
 	go func() {
 		for id := range n.Opens() {
+			if err := n.JoinGroup(id, everyone); err != nil {
+				panic(fmt.Sprintf("meshbench: %v", err))
+			}
 			mu.Lock()
 			ids = append(ids, uint64(id))
 			mu.Unlock()
@@ -71,14 +78,16 @@ func takeIDs(n *flamingo.Node) func() []uint64 {
 
 // Use implements worker.Sender.
 func (s *nodeSender) Use(ids, own []uint64) error {
-	s.all = nil
-	for _, id := range slices.Concat(ids, own) {
-		s.all = append(s.all, flamingo.ID(id))
+	s.ids = nil
+	for _, id := range ids {
+		s.ids = append(s.ids, flamingo.ID(id))
 	}
-	s.ids = s.all[:len(ids)]
 	ctx := context.Background()
 	return within(ctx, 20*time.Second, func() error {
-		_, err := s.node.Describe(ctx, s.ids[0])
+		n, missing, err := s.node.GroupCount(ctx, everyone)
+		if err == nil && (n != len(ids)+len(own) || len(missing) > 0) {
+			err = fmt.Errorf("%d of %d clients are in the group, and %d nodes do not answer", n, len(ids)+len(own), len(missing))
+		}
 		return err
 	})
 }
@@ -87,7 +96,13 @@ func (s *nodeSender) Use(ids, own []uint64) error {
 func (s *nodeSender) Data(to int, msg []byte) error { return s.node.SendData(s.ids[to], msg) }
 
 // Publish implements worker.Sender.
-func (s *nodeSender) Publish(msg []byte) error { return errors.Join(s.node.SendMany(s.all, msg)...) }
+func (s *nodeSender) Publish(msg []byte) error {
+	p, err := s.node.Publish(everyone, msg)
+	if err == nil && (p.Refused > 0 || p.Nodes != 1 || len(p.Failed) > 0) {
+		err = fmt.Errorf("publish has come to %+v, want one other node", p)
+	}
+	return err
+}
 
 // Wait implements worker.Sender.
 func (s *nodeSender) Wait(ctx context.Context, to int, msg []byte) error {

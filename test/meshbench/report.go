@@ -12,7 +12,7 @@ import (
 
 const introduction = `Written by ` + "`scripts/bench-mesh.sh`" + `: one process sends messages to clients whose sockets
 another one holds, each design in processes of its own on loopback, in turn.
-*flamingo* is SendData from node to node, *flamingo, key* the same with the cluster
+*flamingo* is SendData from node to node, and Publish to a group; *flamingo, key* is the same with the cluster
 key on. *nats* are two NATS servers with a route;
 a gateway in the owner's process writes to the sockets what it is subscribed to.
 *redis* is pub/sub by one Redis server with the same gateway. *limit* is one TCP
