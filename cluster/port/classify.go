@@ -160,7 +160,7 @@ func (p *Port) classify(n *newcomer) {
 	case err != nil:
 		closeIf(stream)
 		why := reasonOf(err)
-		if _, ok := distrust(err); ok { // others mean nothing by themselves, such as one that was given up
+		if _, ok := distrust(err); ok || errors.Is(err, errEncrypted) { // others mean nothing by themselves, such as one that was given up
 			p.strangers.say(p.cfg.Logger, "stranger refused", n.conn, why, err)
 		}
 		p.refuse(n.conn, why)

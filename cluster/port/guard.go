@@ -1,6 +1,7 @@
 package port
 
 import (
+	"fmt"
 	"io"
 	"net"
 )
@@ -17,6 +18,12 @@ type guard interface {
 	accepted(nc net.Conn) (net.Conn, Protocol, error)
 }
 
+// tlsHandshake is the first byte of a TLS stream: RFC 8446 §5.1.
+const tlsHandshake = 22
+
+// errEncrypted: TLS, to a port in clear text. Usually the other nodes have a key.
+var errEncrypted = fmt.Errorf("%w but TLS, as of a node with a key, and this one has none", ErrStranger)
+
 // clearText is the guard that guards nothing: the preamble, then the stream.
 type clearText struct{}
 
@@ -29,6 +36,9 @@ func (clearText) accepted(nc net.Conn) (net.Conn, Protocol, error) {
 	var b [preambleLen]byte
 	if _, err := io.ReadFull(nc, b[:]); err != nil {
 		return nil, 0, err
+	}
+	if b[0] == tlsHandshake {
+		return nil, 0, errEncrypted
 	}
 	p, err := parsePreamble(b[:])
 	return nc, p, err

@@ -127,6 +127,24 @@ func TestKeyedPortRefusesStrangers(t *testing.T) {
 	}
 }
 
+// TestClearTextSaysThatOthersHaveAKey once: who has forgotten one node's key sees
+// nothing else of it there.
+func TestClearTextSaysThatOthersHaveAKey(t *testing.T) {
+	var log, others logged
+	a := start(t, port.Config{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	claim(t, a, port.Mesh)
+	b := keyed(t, &others, trusttest.NewKey(t))
+	for range 3 {
+		if _, err := b.Dial(t.Context(), a.Addr(), port.Mesh); err == nil {
+			t.Error("a node with a key has a stream to one without")
+		}
+	}
+	a.stop() //nolint:errcheck // checked by start; it waits for what is refused
+	if n := log.count("TLS, as of a node with a key"); n != 1 || a.Counts().Refused[port.Stranger] != 3 {
+		t.Errorf("logged %d times, want once; counted %+v", n, a.Counts())
+	}
+}
+
 // TestHandshakeHasAnEnd at either end.
 func TestHandshakeHasAnEnd(t *testing.T) {
 	bubbleWithKey(t, func(t *testing.T, a running, network *porttest.Network) {

@@ -10,7 +10,8 @@
 //
 //   - [Key] is the secret of a cluster, 32 bytes. A key file holds some: the
 //     first is used, all are accepted.
-//   - [Trust] is what a node shows and accepts. It follows its files.
+//   - [Trust] is what a node shows and accepts. It follows its files, and closes the
+//     streams that a change speaks against.
 //   - An [Identity] is what a certificate says its holder is.
 //
 // # From the key

@@ -74,7 +74,7 @@ func (t *Trust) Accepted(nc net.Conn, alpns []string) (net.Conn, string, error) 
 	}
 	key, err := proveAccepted(c, s.proofs, session)
 	if err != nil {
-		if alert := tls.AlertError(0); errors.As(err, &alert) {
+		if alertBy(err) == alertRemote {
 			err = fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
 		}
 		return nil, "", err
@@ -112,13 +112,29 @@ func handshakeError(err error) error {
 			return err
 		}
 	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	switch by := alertBy(err); by {
+	case alertRemote:
 		return fmt.Errorf("%w: %w", ErrRefusedByPeer, err)
+	case alertLocal:
+		return fmt.Errorf("%w: %w", ErrNoTLS, err)
 	}
 	var network net.Error
 	if errors.As(err, &network) || isEnd(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNoTLS, err)
+}
+
+// The operations by which package tls tells who has sent an alert: errors of its
+// handshakes are a *net.OpError with them.
+const (
+	alertRemote = "remote error"
+	alertLocal  = "local error"
+)
+
+func alertBy(err error) string {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return op.Op
+	}
+	return ""
 }

@@ -45,13 +45,6 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Check returns everything that New would refuse c for, which reads the files.
-// The error matches ErrBadConfig.
-func (c Config) Check() error {
-	_, err := New(c)
-	return err
-}
-
 func (c Config) validate() error {
 	var faults []error
 	if c.ClusterName == "" {

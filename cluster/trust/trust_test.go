@@ -109,7 +109,7 @@ func TestNodesOfOneKeyMeet(t *testing.T) {
 	}
 }
 
-// TestStrangersAreTold apart from nodes, and from each other.
+// TestStrangersAreToldApart from nodes, and from each other.
 func TestStrangersAreToldApart(t *testing.T) {
 	key, other := trusttest.NewKey(t), trusttest.NewKey(t)
 	right := trusttest.KeyFile(t, key)
@@ -161,6 +161,9 @@ func TestStrangersAreToldApart(t *testing.T) {
 			out := meet(t, tc.of, tc.stranger, alpns[0])
 			if (out.dialedErr == nil) != (tc.want == nil) {
 				t.Errorf("dialed: %v, want %v", out.dialedErr, tc.want)
+			}
+			if errors.Is(out.dialedErr, trust.ErrUntrusted) && !errors.Is(out.acceptedErr, trust.ErrRefusedByPeer) {
+				t.Errorf("dialed: the stranger gets %v, want ErrRefusedByPeer", out.acceptedErr)
 			}
 		})
 	}
