@@ -40,8 +40,10 @@ func answers(x *index) (all []Violation) {
 				} else if !missing {
 					fault = "was answered gone, and has arrived"
 				}
-			case Unreachable, Backpressure, Expired:
-				if !missing {
+			case Unreachable, Backpressure, Expired, ShutDown:
+				if r.Word == ShutDown && x.lives[k.from].lives() {
+					fault = "was answered closed by a node that is not"
+				} else if !missing {
 					fault = "was refused as " + r.Word + ", and has arrived"
 				}
 			default:

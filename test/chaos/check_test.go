@@ -190,6 +190,15 @@ func TestChecksFindWhatTheyAreFor(t *testing.T) {
 			r.Begin, r.End = 35*second, 35*second
 		}, 6, "reported as uncertain, outside"},
 
+		"left, and lost in silence": {func(h *chaos.History) {
+			life(h, killed).Left = true
+			remove(h, killed, is(chaos.Undelivered, atFirst))
+		}, 6, "and 0 are reported"},
+		"closed by a node that is not": {func(h *chaos.History) {
+			record(h, other, sent(atFirst, chaos.StreamData, 23)).Word = chaos.ShutDown
+		}, 6, "by a node that is not"},
+		"left in order": {func(h *chaos.History) { life(h, killed).Left = true }, 0, ""},
+
 		"never closed": {func(h *chaos.History) { remove(h, other, is(chaos.Closed, left)) }, 7, "closed 0 times"},
 		"closed twice": {func(h *chaos.History) {
 			life(h, other).Records = append(life(h, other).Records, chaos.Record{Kind: chaos.Closed, ID: left})

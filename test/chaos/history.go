@@ -20,6 +20,7 @@ type Life struct {
 	Number  idspace.NodeNumber
 	Start   int64 // when the process was started
 	End     int64 // when it was about to be killed or told to leave; 0: it was there to the end
+	Left    bool  // as it was told to, and has said so: what it sent is judged, too
 	Records []Record
 }
 
@@ -158,11 +159,11 @@ func (x *index) flow(k flowKey) *flow {
 	return f
 }
 
-// complete reports whether the sender of the flow lives, so that all it did and was
-// told is known.
+// complete reports whether the sender of the flow lives or has left in order, so that
+// all it did and was told is known.
 func (x *index) complete(k flowKey) bool {
 	l := x.lives[k.from]
-	return l != nil && l.lives()
+	return l != nil && (l.lives() || l.Left)
 }
 
 // open reports whether the connection was there to the end, on a node that lives.

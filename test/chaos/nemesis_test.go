@@ -200,15 +200,10 @@ func (w *world) depose(way int) (proof string, err error) {
 		}
 	case 3:
 		how = "told to leave"
-		old.retire()
-		err = old.tell(Order{Do: Leave}, patience)
-		if errors.Is(err, errEnded) {
-			err = nil
-		}
-		undo = func() error {
-			<-old.ended
-			return errors.Join(w.begin(lead), w.welcome(lead))
-		}
+		w.hurry(rush) // for much to be on its way
+		err = old.leave()
+		w.hurry(0)
+		undo = func() error { return errors.Join(w.begin(lead), w.welcome(lead)) }
 	}
 	if err == nil {
 		err = w.awaitLeader(begin, lead)

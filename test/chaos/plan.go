@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -121,7 +122,7 @@ func Plan(seed uint64, nodes int, counts Counts) []Step {
 func (c Counts) scaled(part float64) Counts {
 	s := Counts{}
 	for what, n := range c {
-		s[what] = max(1, int(float64(n)*part))
+		s[what] = max(1, int(math.Round(float64(n)*part)))
 	}
 	return s
 }

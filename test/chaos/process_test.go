@@ -178,14 +178,22 @@ func (p *process) tell(o Order, patience time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errEnded, err)
 	}
-	select {
-	case word := <-c:
+	answered := func(word string) error {
 		if word != "" {
 			return fmt.Errorf("node %d: %s: %s", p.life.Node, o.Do, word)
 		}
 		return nil
+	}
+	select {
+	case word := <-c:
+		return answered(word)
 	case <-p.ended:
-		return errEnded
+		select {
+		case word := <-c: // it was the last it said
+			return answered(word)
+		default:
+			return errEnded
+		}
 	case <-time.After(patience):
 		return fmt.Errorf("node %d: %s: no answer after %v", p.life.Node, o.Do, patience)
 	}
@@ -211,6 +219,19 @@ func (p *process) retire() {
 	if p.life.End == 0 {
 		p.life.End = now()
 	}
+}
+
+// leave tells the node to leave the cluster and end, and waits until it has.
+func (p *process) leave() error {
+	p.retire()
+	if err := p.tell(Order{Do: Leave}, patience); err != nil {
+		return err
+	}
+	<-p.ended
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.life.Left = true
+	return nil
 }
 
 // stop stops the process, and proves it. resume ends that.
