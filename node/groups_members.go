@@ -224,14 +224,27 @@ func (g *memberships) members(name string, ids []ID) []ID {
 }
 
 // page returns the lowest members of a group behind after, ascending and at most
-// limit, how many members it has in all, and whether further ones follow.
+// limit, how many members it has in all, and whether further ones follow; with
+// limit 0 how many alone.
 func (g *memberships) page(name string, after ID, limit int) (ids []ID, total int, more bool) {
+	if limit == 0 {
+		return nil, g.size(name), false
+	}
 	ids = g.members(name, nil)
 	total = len(ids)
 	ids = slices.DeleteFunc(ids, func(id ID) bool { return id <= after })
 	slices.Sort(ids)
 	more = len(ids) > limit
 	return ids[:min(len(ids), limit)], total, more
+}
+
+func (g *memberships) size(name string) int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if r, ok := g.byName[name]; ok {
+		return len(g.rooms[r].members)
+	}
+	return 0
 }
 
 // groupsOf returns the groups of a connection, ascending.

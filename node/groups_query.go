@@ -14,6 +14,7 @@ import (
 // A MembersPage is a part of the members of a group.
 type MembersPage struct {
 	Members []ID         // ascending
+	Count   int          // how many there are in all
 	Next    ID           // behind which the next page begins; zero after the last
 	Missing []*NodeError // nodes that did not answer: their members are not among these
 }
@@ -32,6 +33,7 @@ func (n *Node) GroupMembers(ctx context.Context, group string, after ID, limit i
 	more := false
 	for _, p := range pages {
 		page.Members = append(page.Members, p.ids...)
+		page.Count += p.total
 		more = more || p.more
 	}
 	slices.Sort(page.Members)
@@ -62,6 +64,9 @@ func (n *Node) askMembers(ctx context.Context, q membersRequest) (pages []member
 	own.ids, own.total, own.more = n.groups.members.page(q.name, q.after, q.limit)
 	return askAll(ctx, n, own, mesh.RequestMembers, q.encode(), decodeMembersPage)
 }
+
+// MaxGroupsPage is the most that one page of AllGroups has.
+const MaxGroupsPage = groupsPerAnswer
 
 // A GroupsPage is a part of the groups that have members.
 type GroupsPage struct {

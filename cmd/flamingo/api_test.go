@@ -51,6 +51,11 @@ func TestEveryProblemHasItsExitCodeInEveryCommand(t *testing.T) {
 			{"conns"},
 			{"conns", "show", anID},
 			{"nodes"},
+			{"groups"},
+			{"groups", "show", "room/7"},
+			{"groups", "join", anID, "room/7"},
+			{"groups", "close", "room/7"},
+			{"publish", "room/7", "hello"},
 		} {
 			out, talk, code := flamingo(t, problemOf(p), args...)
 			if want := "flamingo: " + p.Slug + ": said so\n"; talk != want || out != "" || code != p.Exit {

@@ -50,13 +50,7 @@ func (c *closeCommand) Run(ctx context.Context, con *console) error {
 }
 
 func (c *closeCommand) close(ctx context.Context, con *console, id string) error {
-	query := url.Values{}
-	if c.Code != 0 {
-		query.Set("code", strconv.Itoa(c.Code))
-	}
-	if c.Reason != "" {
-		query.Set("reason", c.Reason)
-	}
+	query := closeQuery(c.Code, c.Reason)
 	body, err := c.call(ctx, request{method: http.MethodDelete, path: "connections/" + url.PathEscape(id), query: query})
 	if err != nil {
 		return c.failed(con, body, err)
@@ -70,6 +64,18 @@ func (c *closeCommand) close(ctx context.Context, con *console, id string) error
 		return err
 	}
 	return printJSON(con.out, line)
+}
+
+// closeQuery says what clients of WebSockets are told.
+func closeQuery(code int, reason string) url.Values {
+	query := url.Values{}
+	if code != 0 {
+		query.Set("code", strconv.Itoa(code))
+	}
+	if reason != "" {
+		query.Set("reason", reason)
+	}
+	return query
 }
 
 // ids returns the connections to close, all of them ids.

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,6 +55,7 @@ type connection struct {
 	} `json:"out"`
 	TLS       *encryption         `json:"tls"`
 	WebSocket *node.WebSocketInfo `json:"web_socket"`
+	Meta      map[string]string   `json:"meta"`
 }
 
 // encryption is how a connection is encrypted.
@@ -90,11 +93,7 @@ type connectionPage struct {
 
 // Run prints a page as a table.
 func (c *connsListCommand) Run(ctx context.Context, con *console) error {
-	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	if c.Cursor != "" {
-		query.Set("cursor", c.Cursor)
-	}
-	body, err := c.call(ctx, request{method: http.MethodGet, path: "connections", query: query})
+	body, err := c.call(ctx, request{method: http.MethodGet, path: "connections", query: pageQuery(c.Limit, c.Cursor)})
 	if err != nil {
 		return c.failed(con, body, err)
 	}
@@ -115,6 +114,15 @@ func (c *connsListCommand) Run(ctx context.Context, con *console) error {
 		fmt.Fprintln(con.talk, hint(con.talk, "next: "+c.again("conns show "+page.Items[0].ID)))
 	}
 	return nil
+}
+
+// pageQuery asks for a page of a list.
+func pageQuery(limit int, cursor string) url.Values {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	return query
 }
 
 func connectionRows(items []connection, now time.Time) [][]string {
@@ -159,6 +167,9 @@ func (c *connsShowCommand) Run(ctx context.Context, con *console) error {
 	lines = append(lines, i.TLS.rows()...)
 	if w := i.WebSocket; w != nil {
 		lines = append(lines, [][2]string{{"path", w.Path}, {"host", w.Host}, {"origin", w.Origin}, {"protocol", w.Subprotocol}}...)
+	}
+	for _, key := range slices.Sorted(maps.Keys(i.Meta)) {
+		lines = append(lines, [2]string{"meta", key + "=" + i.Meta[key]})
 	}
 	for _, line := range lines {
 		if _, err := fmt.Fprintf(con.out, "%-8s  %s\n", line[0], orDash(printable(line[1]))); err != nil {

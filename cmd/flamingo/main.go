@@ -18,10 +18,12 @@ type commands struct {
 	Connect connectCommand `cmd:"" group:"talk" help:"Be a client: print the id of the connection, then what comes; send lines."`
 	Send    sendCommand    `cmd:"" group:"talk" help:"Send a message to a connection of any node."`
 	Close   closeCommand   `cmd:"" group:"talk" help:"Close connections of any node."`
+	Publish publishCommand `cmd:"" group:"talk" help:"Send a message to a group, on all nodes."`
 	ID      idCommand      `cmd:"" name:"id" group:"talk" help:"Take an id apart; needs no node."`
 
 	Nodes   nodesCommand   `cmd:"" group:"look" help:"The nodes of the cluster."`
 	Conns   connsCommand   `cmd:"" group:"look" help:"The connections of a node, or one of any node."`
+	Groups  groupsCommand  `cmd:"" group:"look" help:"Groups of connections: which there are, who is in one, join, leave, close."`
 	Version versionCommand `cmd:"" group:"look" help:"The version of this program."`
 
 	Drain drainCommand `cmd:"" group:"mend" help:"Take a node out of service: its connections end one after the other, then it leaves and ends."`

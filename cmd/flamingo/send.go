@@ -42,7 +42,7 @@ func (c *sendCommand) Run(ctx context.Context, con *console) error {
 	if c.Timeout <= 0 {
 		return badUse("--timeout %v: want more than 0s", c.Timeout)
 	}
-	data, err := c.data(con.in)
+	data, err := messageData(c.Data, con.in)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (c *sendCommand) Run(ctx context.Context, con *console) error {
 		path:   "connections/" + c.ID.String() + "/messages",
 		query:  query,
 		body:   data,
-		media:  c.media(),
+		media:  mediaOf(c.Text, c.Binary),
 		takes:  c.Timeout,
 	})
 	if err != nil {
@@ -73,21 +73,21 @@ func (c *sendCommand) Run(ctx context.Context, con *console) error {
 	return err
 }
 
-// media is the type of the body by which a node knows the kind of the message.
-func (c *sendCommand) media() string {
+// mediaOf is the type of the body by which a node knows the kind of the message.
+func mediaOf(text, binary bool) string {
 	switch {
-	case c.Text:
+	case text:
 		return "text/plain; charset=utf-8"
-	case c.Binary:
+	case binary:
 		return "application/octet-stream"
 	default:
 		return ""
 	}
 }
 
-// data returns the message, wherever it comes from.
-func (c *sendCommand) data(in io.Reader) ([]byte, error) {
-	path, isFile := strings.CutPrefix(c.Data, "@")
+// messageData returns the message that an argument means, wherever it comes from.
+func messageData(arg string, in io.Reader) ([]byte, error) {
+	path, isFile := strings.CutPrefix(arg, "@")
 	switch {
 	case isFile:
 		f, err := os.Open(path)
@@ -96,8 +96,8 @@ func (c *sendCommand) data(in io.Reader) ([]byte, error) {
 		}
 		defer f.Close()
 		in = f
-	case c.Data != "-":
-		return []byte(c.Data), nil
+	case arg != "-":
+		return []byte(arg), nil
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxData+1))
 	if err != nil {

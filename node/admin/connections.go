@@ -31,6 +31,7 @@ type connection struct {
 
 	TLS       *encryption         `json:"tls,omitempty"`
 	WebSocket *node.WebSocketInfo `json:"web_socket,omitempty"`
+	Meta      map[string]string   `json:"meta,omitempty"`
 }
 
 type received struct {
@@ -68,7 +69,7 @@ func shown(c node.ConnInfo) connection {
 		In:  received{c.MessagesIn, c.BytesIn, c.QueuedIn},
 		Out: output{c.MessagesOut, c.BytesOut, c.PendingBytes},
 
-		WebSocket: c.WebSocket,
+		WebSocket: c.WebSocket, Meta: c.Meta,
 	}
 	if t := c.TLS; t != nil {
 		s.TLS = &encryption{t.Version, t.CipherSuite, t.ServerName, (*identity)(t.Client)}

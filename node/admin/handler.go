@@ -65,6 +65,7 @@ type target interface {
 	DrainDefault() node.DrainPlan
 	DrainProgress() node.DrainProgress
 	Drained() <-chan struct{}
+	grouping
 }
 
 var _ target = (*node.Node)(nil)

@@ -35,16 +35,11 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case h.sending <- struct{}{}:
-		defer func() { <-h.sending }()
-	default:
-		return fail(problemBusy, "%d messages are under way", cap(h.sending))
-	}
-	msg, err := h.readMessage(w, r)
+	msg, done, err := h.takeMessage(w, r)
 	if err != nil {
 		return err
 	}
+	defer done()
 	kind := kindOf(r.Header.Get("Content-Type"))
 	begun := h.now()
 	if !written {
@@ -59,6 +54,22 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, sent{id, "written", h.now().Sub(begun).Microseconds()})
+}
+
+// takeMessage reads the body in one of the places for messages under way, which it
+// holds until done is called.
+func (h *Handler) takeMessage(w http.ResponseWriter, r *http.Request) (msg []byte, done func(), err error) {
+	select {
+	case h.sending <- struct{}{}:
+	default:
+		return nil, nil, fail(problemBusy, "%d messages are under way", cap(h.sending))
+	}
+	done = func() { <-h.sending }
+	if msg, err = h.readMessage(w, r); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return msg, done, nil
 }
 
 // kindOf returns the kind of a message whose body has this type. That of forms is

@@ -64,6 +64,8 @@ const (
 	problemBadID        = "bad-id"
 	problemClosed       = "closed"
 	problemBadCloseCode = "bad-close-code"
+	problemBadGroup     = "bad-group"
+	problemLimit        = "limit"
 
 	problemBadRequest   = "bad-request"
 	problemUnauthorized = "unauthorized"
@@ -132,6 +134,14 @@ var problems = [...]Problem{
 	{
 		problemBadCloseCode, 400, "Not a code for a close", false, exitUsage, node.ErrBadCloseCode,
 		"A WebSocket can be closed with the codes 1000, 1001, 1003, 1007 to 1009, 1011 to 1014 and 3000 to 4999. Nothing was done: the connection is open as before.",
+	},
+	{
+		problemBadGroup, 400, "Not the name of a group", false, exitUsage, node.ErrBadGroup,
+		"A group has a name of 1 to 128 bytes, a key of metadata one of 1 to 64, in UTF-8 without control characters; a value is UTF-8. In a path, / is %2F. Nothing was done.",
+	},
+	{
+		problemLimit, 409, "A limit is reached", false, exitNotNow, node.ErrLimit,
+		"The connection is in as many groups, or has as much metadata, as its node allows, or the node holds as much as it may in all. The detail names the option. Nothing was done.",
 	},
 
 	{

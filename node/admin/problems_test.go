@@ -36,6 +36,8 @@ var contract = []struct {
 	{node.ErrBadID, 400, "bad-id", 2, false},
 	{node.ErrClosed, 503, "closed", 4, true}, // of another node
 	{node.ErrBadCloseCode, 400, "bad-close-code", 2, false},
+	{node.ErrBadGroup, 400, "bad-group", 2, false},
+	{node.ErrLimit, 409, "limit", 4, false},
 }
 
 func TestOutcomesAreThoseOfTheContract(t *testing.T) {

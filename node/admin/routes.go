@@ -16,7 +16,7 @@ import (
 // resources returns everything that is answered. A path is no pattern with a
 // method: which methods it has is said by resource, as a problem.
 func (h *Handler) resources() []*resource {
-	return []*resource{
+	return append(h.groupResources(), []*resource{
 		{h: h, path: "/livez", access: forEverybody, methods: map[string]action{"GET": h.livez}},
 		{h: h, path: "/readyz", access: forEverybody, methods: map[string]action{"GET": h.readyz}},
 		{h: h, path: "/problems/{slug}", access: forReaders, methods: map[string]action{"GET": h.help}},
@@ -32,7 +32,7 @@ func (h *Handler) resources() []*resource {
 			"POST": h.withNode(h.startDrain),
 		}},
 		{h: h, path: "/api/v1/ids/{id}", access: forBearers, methods: map[string]action{"GET": h.withNode(h.decode)}},
-	}
+	}...)
 }
 
 // An action answers a request, or returns why not before it has written
