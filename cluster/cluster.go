@@ -109,7 +109,7 @@ func New(cfg Config) (*Cluster, error) {
 func (c *Cluster) newMesh() (*mesh.Mesh, error) {
 	return mesh.New(mesh.Config{
 		Network: meshNetwork{c}, Identity: identity{c}, Owner: c.cfg.Owner, Requests: requests{c},
-		Groups: c.cfg.Groups, OutcomeOf: c.cfg.OutcomeOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
+		Groups: c.cfg.Groups, OutcomeOf: c.cfg.OutcomeOf, EndOf: c.cfg.EndOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
 		Retired:    func(numbers []idspace.NodeNumber) bool { return !c.trustRetired.Load() && c.view().anyRetired(numbers) },
 		Dismissed:  func(idspace.BootID) { c.endSelf(true) },
 		MaxMessage: c.cfg.MaxMessage, Window: windowFor(c.cfg.MaxMessage), SendTimeout: c.cfg.SendTimeout,

@@ -73,6 +73,10 @@ type Config struct {
 	// OutcomeOf gives the wire's code for an error of Owner. Required.
 	OutcomeOf func(error) mesh.Outcome
 
+	// EndOf says when and why a connection ended, for such an error. Nil: nothing
+	// is said.
+	EndOf func(error) mesh.End
+
 	// Undelivered is told of asynchronous sends that failed after they were
 	// accepted. It must not block. Nil: they are counted only.
 	Undelivered func(mesh.Undelivered)

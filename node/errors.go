@@ -14,7 +14,8 @@ import (
 // that may have been delivered is ever called not delivered.
 var (
 	// ErrGone: the connection is closed, or the life of its node has ended.
-	// Not worth a retry: forget the id.
+	// Not worth a retry: forget the id. While its node remembers when and why, the
+	// error is a *GoneError too, on any node.
 	ErrGone = transport.ErrGone
 
 	// ErrNeverIssued: no connection ever had this id. Usual cause: an id from
@@ -54,6 +55,10 @@ var (
 	// with. Nothing was done.
 	ErrBadCloseCode = transport.ErrBadCloseCode
 )
+
+// A GoneError is an ErrGone with time, reason and code of the end, by errors.As. A
+// node remembers them of its last Opts.ClosedMemory connections.
+type GoneError = transport.GoneError
 
 // Why a group or metadata of a connection cannot be what was asked for.
 var (

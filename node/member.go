@@ -41,6 +41,7 @@ func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 		MaxMessage:  min(max(o.MaxMessage, mesh.DefaultMaxMessage), maxForwarded),
 		SendTimeout: o.SendTimeout,
 		OutcomeOf:   codeOf,
+		EndOf:       endOf,
 		Waiting:     o.Waiting,
 		Logger:      o.Logger,
 	}
@@ -107,7 +108,7 @@ func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered),
 			lose(u, cfg.Logger)
 			return
 		}
-		tell(transport.Undelivered{ID: u.ID, Outcome: outcomeOf(u.Outcome.Err()), Count: u.Messages})
+		tell(transport.Undelivered{ID: u.ID, Outcome: lostTo(u), Count: u.Messages})
 	}
 	var err error
 	m.cluster, err = cluster.New(cfg)

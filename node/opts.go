@@ -142,6 +142,11 @@ type Opts struct {
 	// MaxConns accepting pauses.
 	Ignore Ignore
 
+	// ClosedMemory bounds the ended connections of which this node remembers when
+	// and why they ended, for ErrGone on any node: about 48 bytes each, the oldest
+	// is forgotten. Zero means 131,072; at most 1<<24.
+	ClosedMemory int
+
 	// Portable serves each connection by goroutines, as on systems without
 	// epoll.
 	Portable bool
@@ -240,6 +245,7 @@ func (o *Opts) transportConfig() (transport.Config, []error) {
 		HalfClose:        o.HalfClose,
 		CloseTimeout:     o.CloseTimeout,
 		Ignore:           o.Ignore,
+		ClosedMemory:     o.ClosedMemory,
 		Logger:           o.Logger,
 	}
 	faults := o.contradictions()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"flamingo/cluster/mesh"
 )
@@ -40,6 +41,39 @@ func codeOf(err error) mesh.Outcome {
 	return mesh.OutcomeUncertain
 }
 
+// endOf is what the owner tells of an ErrGone.
+func endOf(err error) mesh.End {
+	g, ok := errors.AsType[*GoneError](err)
+	if !ok {
+		return mesh.End{}
+	}
+	return mesh.End{At: g.At.UnixMilli(), Reason: uint8(g.Reason), Code: uint16(g.Code)}
+}
+
+// goneAt is the ErrGone for which another node has told end of connection id.
+func goneAt(id ID, end mesh.End) error {
+	if end == (mesh.End{}) {
+		return ErrGone
+	}
+	return &GoneError{ID: id, At: time.UnixMilli(end.At), Reason: Reason(end.Reason), Code: int(end.Code)}
+}
+
+// lostTo is the outcome of an asynchronous send to another node.
+func lostTo(u mesh.Undelivered) error {
+	if u.Outcome == mesh.OutcomeGone {
+		return goneAt(u.ID, u.End)
+	}
+	return outcomeOf(u.Outcome.Err())
+}
+
+// outcomeFor is outcomeOf for an operation on connection id.
+func outcomeFor(id ID, err error) error {
+	if errors.Is(err, mesh.ErrGone) {
+		return goneAt(id, mesh.EndOf(err))
+	}
+	return outcomeOf(err)
+}
+
 // outcomeOf returns the outcome that an error of the mesh stands for.
 func outcomeOf(err error) error {
 	if err == nil {
@@ -55,8 +89,8 @@ func outcomeOf(err error) error {
 
 // outcomeWithin is outcomeOf for an operation bounded by ctx, whose cause the
 // error names if ctx has ended it.
-func outcomeWithin(ctx context.Context, err error) error {
-	o := outcomeOf(err)
+func outcomeWithin(ctx context.Context, id ID, err error) error {
+	o := outcomeFor(id, err)
 	if ctx.Err() != nil && (errors.Is(o, ErrExpired) || errors.Is(o, ErrUncertain)) {
 		return fmt.Errorf("%w: %w", o, context.Cause(ctx))
 	}

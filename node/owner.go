@@ -101,7 +101,7 @@ func (o *owner) Describe(id ID) ([]byte, error) {
 // is gone.
 func (c *localCarrier) ending(id ID, err error) error {
 	if errors.Is(err, ErrClosed) {
-		err = ErrGone
+		err = c.clients.Gone(id)
 	}
 	return c.judge(id, err)
 }

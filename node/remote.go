@@ -15,17 +15,17 @@ type remoteCarrier struct{ peer *mesh.Peer }
 var _ carrier = remoteCarrier{}
 
 func (c remoteCarrier) sendData(id ID, kind Kind, msg []byte) error {
-	return outcomeOf(c.peer.SendData(id, kindFor(kind), msg))
+	return outcomeFor(id, c.peer.SendData(id, kindFor(kind), msg))
 }
 
 func (c remoteCarrier) send(ctx context.Context, id ID, kind Kind, msg []byte) error {
-	return outcomeWithin(ctx, c.peer.Send(ctx, id, kindFor(kind), msg))
+	return outcomeWithin(ctx, id, c.peer.Send(ctx, id, kindFor(kind), msg))
 }
 
 func (c remoteCarrier) sendMany(ids []ID, kind Kind, msg []byte, results []error) {
 	c.peer.SendMany(ids, kindFor(kind), msg, results)
 	for i := range results {
-		results[i] = outcomeOf(results[i])
+		results[i] = outcomeFor(ids[i], results[i])
 	}
 }
 
@@ -38,14 +38,14 @@ const closeTimeout = 5 * time.Second
 func (c remoteCarrier) sendClose(ctx context.Context, id ID, end ending) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	return outcomeOf(c.peer.Close(ctx, id, uint16(end.code), end.reason))
+	return outcomeFor(id, c.peer.Close(ctx, id, uint16(end.code), end.reason))
 }
 
 func (c remoteCarrier) describe(ctx context.Context, id ID) (ConnInfo, error) {
 	body, err := c.peer.Describe(ctx, id)
 	switch {
 	case errors.Is(err, mesh.ErrGone), errors.Is(err, mesh.ErrNeverIssued), errors.Is(err, mesh.ErrClosed):
-		return ConnInfo{}, outcomeOf(err)
+		return ConnInfo{}, outcomeFor(id, err)
 	case ctx.Err() != nil:
 		return ConnInfo{}, fmt.Errorf("%w: %w", ErrUnreachable, context.Cause(ctx))
 	case err != nil: // a question does nothing: no answer is all there is to say

@@ -39,7 +39,7 @@ func (m *Broadcast) Deliver(id idspace.ID) error {
 	t := m.t
 	s, i := t.table.find(id)
 	if s == nil {
-		return t.missing()
+		return t.missing(id)
 	}
 	b := t.table.buffers(i)
 	s.mu.Lock()
@@ -51,7 +51,7 @@ func (m *Broadcast) Deliver(id idspace.ID) error {
 func (m *Broadcast) deliverLocked(s *slot, b *slotBuffers, id idspace.ID) (attend bool, err error) {
 	t := m.t
 	if !s.isOpenLocked(id, !t.table.unguarded) {
-		return false, t.missing()
+		return false, t.missing(id)
 	}
 	f := &m.framed[s.listener]
 	if !f.made {

@@ -59,6 +59,7 @@ const (
 	DefaultTotalOutput  = 1 << 30  // a thousand of those
 	DefaultHalfClose    = 100 * time.Millisecond
 	DefaultCloseTimeout = 5 * time.Second
+	DefaultClosedMemory = 128 << 10 // some 6 MiB
 
 	// MaxConnsLimit is the most connections one transport can hold: a quarter
 	// of the serials of a node number, so that a fresh serial is always near.
@@ -141,6 +142,11 @@ type Config struct {
 	// Ignore says which events are discarded.
 	Ignore Ignore
 
+	// ClosedMemory bounds the ended connections of which is remembered when and
+	// why they ended, about 48 bytes each; the oldest is forgotten. Zero means
+	// DefaultClosedMemory; at most MaxConnsLimit.
+	ClosedMemory int
+
 	// Logger receives what an operator should see. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -188,6 +194,9 @@ func (c *Config) validate() error {
 	if c.CloseTimeout < 0 || c.CloseTimeout > time.Hour {
 		bad("CloseTimeout", c.CloseTimeout, "0 to 1h")
 	}
+	if c.ClosedMemory < 0 || c.ClosedMemory > MaxConnsLimit {
+		bad("ClosedMemory", c.ClosedMemory, fmt.Sprintf("0 to %d", MaxConnsLimit))
+	}
 	if c.Ignore&^(IgnoreOpens|IgnoreCloses) != 0 {
 		bad("Ignore", uint8(c.Ignore), "IgnoreOpens, IgnoreCloses or both")
 	}
@@ -215,6 +224,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.HalfClose == 0 {
 		c.HalfClose = DefaultHalfClose
+	}
+	if c.ClosedMemory == 0 {
+		c.ClosedMemory = DefaultClosedMemory
 	}
 	if c.CloseTimeout == 0 {
 		c.CloseTimeout = DefaultCloseTimeout

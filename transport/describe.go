@@ -33,12 +33,12 @@ type ConnInfo struct {
 func (t *Transport) Describe(id idspace.ID) (ConnInfo, error) {
 	s, i := t.table.find(id)
 	if s == nil {
-		return ConnInfo{}, t.missing()
+		return ConnInfo{}, t.missing(id)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.isOpenLocked(id, true) {
-		return ConnInfo{}, t.missing()
+		return ConnInfo{}, t.missing(id)
 	}
 	return t.infoLocked(s, i), nil
 }
@@ -113,6 +113,8 @@ type Stats struct {
 	Shed           uint64 // connections ended for TotalOutputBytes
 	Dropped        uint64 // messages dropped by SlowDropNewest
 	Refused        uint64 // messages refused by SlowFailSender
+	Remembered     int    // ended connections of which it is known when and why
+	Forgotten      uint64 // ended connections of which it is not any more
 	Undelivered    uint64 // messages accepted and not delivered
 	NoticesDropped uint64 // notices of those that found no room
 	Partials       uint64 // connections that ended inside a message
@@ -159,6 +161,7 @@ func (t *Transport) Stats() Stats {
 			st.Unopened[why] = n
 		}
 	}
+	st.Remembered, st.Forgotten = t.ended.counts()
 	st.Undelivered, st.NoticesDropped = t.losses.counts()
 	for _, d := range t.drivers {
 		d.counts(&st)

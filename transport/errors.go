@@ -2,8 +2,11 @@ package transport
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"flamingo/framing"
+	"flamingo/idspace"
 )
 
 // Outcomes of sends and closes. They are told apart with errors.Is.
@@ -47,3 +50,30 @@ var (
 )
 
 func isTooLarge(err error) bool { return errors.Is(err, framing.ErrTooLarge) }
+
+// A GoneError is an ErrGone of which is remembered when and why the connection
+// ended: whoever owned it keeps that for a while.
+type GoneError struct {
+	ID     idspace.ID
+	At     time.Time // from when on it took no more sends, by its node's clock, to 1 ms
+	Reason Reason
+	Code   int // of a WebSocket's close frame; 0 for none
+}
+
+// Error implements error.
+func (e *GoneError) Error() string {
+	text := fmt.Sprintf("%v: closed %s, reason %v", ErrGone, e.At.UTC().Format("2006-01-02T15:04:05.000Z"), e.Reason)
+	if e.Code != 0 {
+		text += fmt.Sprintf(", code %d", e.Code)
+	}
+	return text
+}
+
+// Unwrap returns ErrGone.
+func (e *GoneError) Unwrap() error { return ErrGone }
+
+// Is reports whether target tells of the same end: a connection has one.
+func (e *GoneError) Is(target error) bool {
+	other, ok := target.(*GoneError)
+	return ok && other.ID == e.ID
+}

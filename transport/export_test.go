@@ -159,7 +159,7 @@ const LossesLimit = lossesLimit
 
 func NewLosses() Losses { return Losses{newLosses()} }
 func (l Losses) Add(id idspace.ID, gone, uncertain, full int) {
-	l.q.add(id, loss{gone: gone, uncertain: uncertain, full: full})
+	l.q.add(id, loss{gone: gone, uncertain: uncertain, full: full}, ErrGone)
 }
 func (l Losses) Take() (Undelivered, bool)          { return l.q.take() }
 func (l Losses) Counts() (messages, dropped uint64) { return l.q.counts() }
@@ -368,3 +368,17 @@ func NewPace(begin time.Time, over time.Duration) *Pace {
 
 func (p *Pace) Due(now time.Time, left int) int { return p.due(now, left) }
 func (p *Pace) Took(n int)                      { p.owed -= float64(n) }
+
+// Closings is the memory of ends.
+type Closings struct{ c *closings }
+
+func NewClosings(limit int) Closings { return Closings{newClosings(limit)} }
+func (c Closings) Add(id idspace.ID, at int64, why Reason) {
+	c.c.add(closing{id: id, at: at, reason: why})
+}
+func (c Closings) SetCode(id idspace.ID, code uint16) { c.c.setCode(id, code) }
+func (c Closings) Counts() (int, uint64)              { return c.c.counts() }
+func (c Closings) Find(id idspace.ID) (at int64, why Reason, code uint16, ok bool) {
+	e, ok := c.c.find(id)
+	return e.at, e.reason, e.code, ok
+}

@@ -85,6 +85,7 @@ func (t *Transport) condemnLocked(s *slot, why Reason) bool {
 		f |= flagSilent
 	}
 	s.reason = why
+	t.rememberLocked(s, why)
 	s.flags.Or(f)
 	return true
 }
@@ -157,6 +158,7 @@ func (t *Transport) end(s *slot, i uint32) {
 		s.flags.Or(holdClose)
 	}
 	s.flags.Or(flagEnded)
+	code := t.closeCodeLocked(s, i)
 	shake := t.shakeLocked(i)
 	t.table.setWireLocked(i, t.table.wire(i).remains())
 	id, why, tied := idspace.ID(s.id.Load()), s.reason, s.has(flagTied)
@@ -172,7 +174,12 @@ func (t *Transport) end(s *slot, i uint32) {
 	if tied {
 		t.cfg.Ended(id)
 	}
-	t.losses.add(id, lost)
+	if code != 0 {
+		t.ended.setCode(id, code)
+	}
+	if lost != (loss{}) {
+		t.losses.add(id, lost, t.Gone(id))
+	}
 	t.settle(s, i, id)
 }
 

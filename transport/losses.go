@@ -45,13 +45,11 @@ func newLosses() *losses {
 	return q
 }
 
-func (q *losses) add(id idspace.ID, l loss) {
-	if l == (loss{}) {
-		return
-	}
+// add notes what was lost of connection id; gone is its ErrGone.
+func (q *losses) add(id idspace.ID, l loss, gone error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.addLocked(Undelivered{id, ErrGone, l.gone})
+	q.addLocked(Undelivered{id, gone, l.gone})
 	q.addLocked(Undelivered{id, ErrUncertain, l.uncertain})
 	q.addLocked(Undelivered{id, ErrBackpressure, l.full})
 }

@@ -31,7 +31,7 @@ func (t *Transport) Deliver(id idspace.ID, kind Kind, msg []byte) error {
 	}
 	s, i := t.table.find(id)
 	if s == nil {
-		return t.missing()
+		return t.missing(id)
 	}
 	b := t.table.buffers(i)
 	s.mu.Lock()
@@ -58,7 +58,7 @@ func (t *Transport) accepted(id idspace.ID, err error) error {
 	if err == nil || !errors.Is(err, errDropped) {
 		return err
 	}
-	t.losses.add(id, loss{full: 1})
+	t.losses.add(id, loss{full: 1}, nil)
 	return nil
 }
 
@@ -72,11 +72,11 @@ func checkSize(msg []byte) error {
 }
 
 // missing is the outcome of a send to an id that no connection has.
-func (t *Transport) missing() error {
+func (t *Transport) missing(id idspace.ID) error {
 	if t.closing.Load() {
 		return ErrClosed
 	}
-	return ErrGone
+	return t.Gone(id)
 }
 
 // encoderLocked returns what frames messages of that kind for the connection.
@@ -93,7 +93,7 @@ func (t *Transport) encoderLocked(s *slot, kind Kind) encoder {
 // slot's mu.
 func (t *Transport) appendLocked(s *slot, b *slotBuffers, id idspace.ID, codec encoder, msg []byte) (attend bool, err error) {
 	if !s.isOpenLocked(id, !t.table.unguarded) {
-		return false, t.missing()
+		return false, t.missing(id)
 	}
 	c, fresh := b.out.room(len(msg) + framingRoom)
 	before := len(c.data)
@@ -180,7 +180,7 @@ func (t *Transport) overflowLocked(s *slot) (attend bool, err error) {
 		fallthrough
 	default:
 		t.condemnLocked(s, ReasonSlow)
-		return t.dirtyLocked(s), ErrGone
+		return t.dirtyLocked(s), t.Gone(idspace.ID(s.id.Load()))
 	}
 }
 
@@ -221,7 +221,7 @@ func (t *Transport) Track(id idspace.ID, kind Kind, msg []byte) (Tracked, error)
 	}
 	s, i := t.table.find(id)
 	if s == nil {
-		return Tracked{}, t.missing()
+		return Tracked{}, t.missing(id)
 	}
 	c := &chunk{sealed: true, ticket: &ticket{done: make(chan error, 1)}}
 	if err := t.sendChunk(s, i, id, c, kind, msg); err != nil {
@@ -237,10 +237,18 @@ func (t *Transport) Track(id idspace.ID, kind Kind, msg []byte) (Tracked, error)
 func (m Tracked) Wait(ctx context.Context) error {
 	select {
 	case outcome := <-m.chunk.ticket.done:
-		return outcome
+		return m.transport.detailed(m.id, outcome)
 	case <-ctx.Done():
-		return m.transport.takeBack(ctx, m.slot, m.index, m.id, m.chunk)
+		return m.transport.detailed(m.id, m.transport.takeBack(ctx, m.slot, m.index, m.id, m.chunk))
 	}
+}
+
+// detailed says of an ErrGone what is remembered of the end.
+func (t *Transport) detailed(id idspace.ID, err error) error {
+	if errors.Is(err, ErrGone) {
+		return t.Gone(id)
+	}
+	return err
 }
 
 // sendChunk frames msg into c and queues it.
@@ -249,7 +257,7 @@ func (t *Transport) sendChunk(s *slot, i uint32, id idspace.ID, c *chunk, kind K
 	s.mu.Lock()
 	attend := false
 	if !s.isOpenLocked(id, !t.table.unguarded) {
-		err = t.missing()
+		err = t.missing(id)
 	} else if c.data, err = t.encoderLocked(s, kind).Encode(nil, msg); err == nil {
 		attend, err = t.pushLocked(s, b, c)
 	}
@@ -343,12 +351,12 @@ func (t *Transport) SendCloseWith(id idspace.ID, why Reason, code int, reason st
 	}
 	s, i := t.table.find(id)
 	if s == nil {
-		return t.missing()
+		return t.missing(id)
 	}
 	s.mu.Lock()
 	if !s.isOpenLocked(id, !t.table.unguarded) {
 		s.mu.Unlock()
-		return t.missing()
+		return t.missing(id)
 	}
 	if w := t.table.wire(i); w != nil && w.web != nil && end != nil {
 		w.web.end = end

@@ -8,12 +8,12 @@ import "flamingo/idspace"
 func (t *Transport) Tie(id idspace.ID) error {
 	s, _ := t.table.find(id)
 	if s == nil {
-		return t.missing()
+		return t.missing(id)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.isOpenLocked(id, true) {
-		return t.missing()
+		return t.missing(id)
 	}
 	if !s.has(flagTied) {
 		s.flags.Or(flagTied)

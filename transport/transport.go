@@ -19,6 +19,7 @@ type Transport struct {
 	closes *chain
 	bell   *bell // rung by the three
 	losses *losses
+	ended  *closings
 
 	// Set by Listen, immutable from then on.
 	drivers []driver
@@ -71,6 +72,7 @@ func New(cfg Config) (*Transport, error) {
 		cfg:     cfg,
 		table:   newTable(cfg.MaxConns),
 		losses:  newLosses(),
+		ended:   newClosings(cfg.ClosedMemory),
 		bell:    newBell(),
 		start:   time.Now(),
 		emptied: make(chan struct{}),

@@ -88,7 +88,7 @@ func BenchmarkSendDataEightSenders(b *testing.B) {
 
 func BenchmarkEncodeData(b *testing.B) {
 	e := mesh.NewWireEncoder()
-	f := mesh.Wire{Kind: 1, Ints: [4]uint64{1 << 40, uint64(idOf(2, 7))}, Payload: make([]byte, 64)}
+	f := mesh.Wire{Kind: 1, Ints: [7]uint64{1 << 40, uint64(idOf(2, 7))}, Payload: make([]byte, 64)}
 	b.ReportAllocs()
 	for b.Loop() {
 		e.Reset()
@@ -98,7 +98,7 @@ func BenchmarkEncodeData(b *testing.B) {
 
 func BenchmarkDecodeData(b *testing.B) {
 	e := mesh.NewWireEncoder()
-	e.Encode(mesh.Wire{Kind: 1, Ints: [4]uint64{1 << 40, uint64(idOf(2, 7))}, Payload: make([]byte, 64)})
+	e.Encode(mesh.Wire{Kind: 1, Ints: [7]uint64{1 << 40, uint64(idOf(2, 7))}, Payload: make([]byte, 64)})
 	d := mesh.NewWireDecoder()
 	b.ReportAllocs()
 	for b.Loop() {

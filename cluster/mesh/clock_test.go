@@ -168,7 +168,7 @@ func TestForgedPongs(t *testing.T) {
 				r.raw = map[idspace.BootID]func(net.Conn){bootOf(9): mute(bootOf(9), func(c net.Conn) {
 					for f := range framesOf(c) {
 						if f.Kind == 11 {
-							_, _ = c.Write(encoded(mesh.Wire{Kind: 12, Ints: [4]uint64{f.Ints[0] + tc.stamp, tc.clock}}))
+							_, _ = c.Write(encoded(mesh.Wire{Kind: 12, Ints: [7]uint64{f.Ints[0] + tc.stamp, tc.clock}}))
 							return
 						}
 					}

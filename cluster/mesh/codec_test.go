@@ -23,22 +23,22 @@ func encoded(f mesh.Wire) []byte {
 
 // samples has one frame of every kind but the handshakes.
 var samples = []mesh.Wire{
-	{Kind: 1, Ints: [4]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
-	{Kind: 2, Ints: [4]uint64{2, 0x01adc9000000002a, 2, 5000}, Payload: []byte("hi")},
-	{Kind: 3, Ints: [4]uint64{300, 2}, IDs: []idspace.ID{0x01adc9000000002a, 0x01adc9000000002b}, Payload: []byte("hi")},
-	{Kind: 4, Ints: [4]uint64{4, 0x01adc9000000002a}, Payload: []byte{}},
-	{Kind: 5, Ints: [4]uint64{5, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
-	{Kind: 6, Ints: [4]uint64{70000, 1, 1}, Payload: []byte("part")},
-	{Kind: 7, Ints: [4]uint64{7}, Payload: []byte("void")},
-	{Kind: 8, Ints: [4]uint64{200}},
-	{Kind: 9, Ints: [4]uint64{1 << 40}},
-	{Kind: 10, Ints: [4]uint64{1, 9, 0x01adc9000000002a, 1}},
-	{Kind: 11, Ints: [4]uint64{123456789}},
-	{Kind: 12, Ints: [4]uint64{123456789, 1767225600000000000}},
-	{Kind: 13, Ints: [4]uint64{1, 4}, Payload: []byte("q")},
-	{Kind: 14, Ints: [4]uint64{1, 0}, Payload: []byte("a")},
-	{Kind: 15, Ints: [4]uint64{0x1adc9000}, IDs: []idspace.ID{0x1adc9000}},
-	{Kind: 18, Ints: [4]uint64{3, 1, 4001, 2}, IDs: []idspace.ID{0x01adc9000000002a}, Group: "g", Payload: []byte("bye")},
+	{Kind: 1, Ints: [7]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
+	{Kind: 2, Ints: [7]uint64{2, 0x01adc9000000002a, 2, 5000}, Payload: []byte("hi")},
+	{Kind: 3, Ints: [7]uint64{300, 2}, IDs: []idspace.ID{0x01adc9000000002a, 0x01adc9000000002b}, Payload: []byte("hi")},
+	{Kind: 4, Ints: [7]uint64{4, 0x01adc9000000002a}, Payload: []byte{}},
+	{Kind: 5, Ints: [7]uint64{5, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
+	{Kind: 6, Ints: [7]uint64{70000, 1, 1}, Payload: []byte("part")},
+	{Kind: 7, Ints: [7]uint64{7}, Payload: []byte("void")},
+	{Kind: 8, Ints: [7]uint64{200}},
+	{Kind: 9, Ints: [7]uint64{1 << 40}},
+	{Kind: 10, Ints: [7]uint64{1, 9, 0x01adc9000000002a, 1, 1798761600123, 2, 4001}},
+	{Kind: 11, Ints: [7]uint64{123456789}},
+	{Kind: 12, Ints: [7]uint64{123456789, 1767225600000000000}},
+	{Kind: 13, Ints: [7]uint64{1, 4}, Payload: []byte("q")},
+	{Kind: 14, Ints: [7]uint64{1, 0}, Payload: []byte("a")},
+	{Kind: 15, Ints: [7]uint64{0x1adc9000}, IDs: []idspace.ID{0x1adc9000}},
+	{Kind: 18, Ints: [7]uint64{3, 1, 4001, 2}, IDs: []idspace.ID{0x01adc9000000002a}, Group: "g", Payload: []byte("bye")},
 }
 
 func TestFramesAreFrozen(t *testing.T) {
@@ -52,7 +52,7 @@ func TestFramesAreFrozen(t *testing.T) {
 		"00000009" + "93" + "07" + "07" + "c404766f6964",
 		"00000004" + "92" + "08" + "ccc8",
 		"0000000b" + "92" + "09" + "cf0000010000000000",
-		"0000000e" + "95" + "0a" + "01" + "09" + "cf01adc9000000002a" + "01",
+		"0000001b" + "98" + "0a" + "01" + "09" + "cf01adc9000000002a" + "01" + "cf000001a2ce8bd47b" + "02" + "cd0fa1",
 		"00000007" + "92" + "0b" + "ce075bcd15",
 		"00000010" + "93" + "0c" + "ce075bcd15" + "cf18867251edfa0000",
 		"00000007" + "94" + "0d" + "01" + "04" + "c40171",
@@ -210,14 +210,14 @@ func TestVoidHasTheNumberAndTheLengthOfWhatItWas(t *testing.T) {
 	for _, seq := range []uint64{1, 128, 256, 1 << 16, 1 << 32} {
 		for size := range 300 {
 			for _, f := range []mesh.Wire{
-				{Kind: 2, Ints: [4]uint64{seq, 0x01adc9000000002a, 1, 0}, Payload: make([]byte, size)},
-				{Kind: 6, Ints: [4]uint64{seq, 1, 0}, Payload: make([]byte, size)},
-				{Kind: 6, Ints: [4]uint64{seq, 1, 1}, Payload: make([]byte, mesh.PartSize-size)},
+				{Kind: 2, Ints: [7]uint64{seq, 0x01adc9000000002a, 1, 0}, Payload: make([]byte, size)},
+				{Kind: 6, Ints: [7]uint64{seq, 1, 0}, Payload: make([]byte, size)},
+				{Kind: 6, Ints: [7]uint64{seq, 1, 1}, Payload: make([]byte, mesh.PartSize-size)},
 			} {
 				b := encoded(f)
 				mesh.Void(b)
 				got, err := d.Decode(b[4:])
-				if err != nil || got.Kind != 7 || got.Ints != [4]uint64{seq} || int(binary.BigEndian.Uint32(b)) != len(b)-4 {
+				if err != nil || got.Kind != 7 || got.Ints != [7]uint64{seq} || int(binary.BigEndian.Uint32(b)) != len(b)-4 {
 					t.Fatalf("frame %d of %d bytes under %d: void is %.20x, decodes as %v, %v", f.Kind, len(f.Payload), seq, b, got.Ints, err)
 				}
 			}
@@ -228,7 +228,7 @@ func TestVoidHasTheNumberAndTheLengthOfWhatItWas(t *testing.T) {
 func TestDataFramesTakeTheShorterWayUnlessTheyAreOdd(t *testing.T) {
 	const id = 0x01adc9000000002a
 	data := func(seq, id, kind uint64, size int) []byte {
-		return encoded(mesh.Wire{Kind: 1, Ints: [4]uint64{seq, id, kind}, Payload: make([]byte, size)})[4:]
+		return encoded(mesh.Wire{Kind: 1, Ints: [7]uint64{seq, id, kind}, Payload: make([]byte, size)})[4:]
 	}
 	whole := data(70_000, id, 1, 300)
 	for _, c := range []struct {
@@ -247,7 +247,7 @@ func TestDataFramesTakeTheShorterWayUnlessTheyAreOdd(t *testing.T) {
 		{"a kind to come", data(70_000, id, 200, 64), false},
 		{"cut", whole[:len(whole)-1], false},
 		{"a byte too many", append(bytes.Clone(whole), 0), false},
-		{"another kind", encoded(mesh.Wire{Kind: 2, Ints: [4]uint64{70_000, id, 1, 1}, Payload: make([]byte, 64)})[4:], false},
+		{"another kind", encoded(mesh.Wire{Kind: 2, Ints: [7]uint64{70_000, id, 1, 1}, Payload: make([]byte, 64)})[4:], false},
 		{"nothing", nil, false},
 		{"no length", whole[:17], false},
 	} {
@@ -344,7 +344,7 @@ func TestLongestFrameFitsTheLimit(t *testing.T) {
 	for i := range ids {
 		ids[i] = math.MaxUint64
 	}
-	b := encoded(mesh.Wire{Kind: 3, Ints: [4]uint64{math.MaxUint64}, IDs: ids, Payload: make([]byte, mesh.PartSize)})
+	b := encoded(mesh.Wire{Kind: 3, Ints: [7]uint64{math.MaxUint64}, IDs: ids, Payload: make([]byte, mesh.PartSize)})
 	if n := binary.BigEndian.Uint32(b); n > mesh.MaxFrame {
 		t.Errorf("longest frame has %d bytes, limit %d", n, mesh.MaxFrame)
 	}
@@ -357,13 +357,13 @@ func TestCodecAgreesWithTheLibraryAtTheBoundaries(t *testing.T) {
 	for _, v := range []uint64{
 		0, 1, 127, 128, 255, 256, math.MaxUint16, math.MaxUint16 + 1, math.MaxUint32, math.MaxUint32 + 1, math.MaxUint64,
 	} {
-		frames = append(frames, mesh.Wire{Kind: 9, Ints: [4]uint64{v}})
+		frames = append(frames, mesh.Wire{Kind: 9, Ints: [7]uint64{v}})
 	}
 	for _, n := range []int{0, 1, 255, 256, math.MaxUint16, math.MaxUint16 + 1} {
-		frames = append(frames, mesh.Wire{Kind: 13, Ints: [4]uint64{1, 4}, Payload: make([]byte, n)})
+		frames = append(frames, mesh.Wire{Kind: 13, Ints: [7]uint64{1, 4}, Payload: make([]byte, n)})
 	}
 	for _, n := range []int{0, 1, 15, 16, mesh.MaxIDs} {
-		frames = append(frames, mesh.Wire{Kind: 3, Ints: [4]uint64{1}, IDs: make([]idspace.ID, n), Payload: []byte{}})
+		frames = append(frames, mesh.Wire{Kind: 3, Ints: [7]uint64{1}, IDs: make([]idspace.ID, n), Payload: []byte{}})
 	}
 	d := mesh.NewWireDecoder()
 	for _, f := range frames {

@@ -66,6 +66,7 @@ type Requests interface {
 type Undelivered struct {
 	ID       idspace.ID
 	Outcome  Outcome
+	End      End // of the first one told of, if Outcome is OutcomeGone
 	Messages int // sends that ended so
 	Closes   int // closes that ended so
 
@@ -116,6 +117,10 @@ type Config struct {
 	// OutcomeOf gives the code for an error of Owner. Required. A code that is
 	// not valid, or that says accepted, is sent as uncertain.
 	OutcomeOf func(error) Outcome
+
+	// EndOf says when and why a connection ended, for an error of Owner whose code
+	// is OutcomeGone. Nil: nothing is said.
+	EndOf func(error) End
 
 	// Undelivered is told of asynchronous sends that failed after they were
 	// accepted, one call at a time. It must not block. Nil: they are counted

@@ -362,5 +362,8 @@ func (c *control) describe(ctx context.Context, id idspace.ID) ([]byte, error) {
 	if len(reply) == 0 {
 		return nil, ErrRequestFailed
 	}
-	return reply[1:], Outcome(reply[0]).Err()
+	if o := Outcome(reply[0]); o != OutcomeAccepted {
+		return nil, describedAs(o, reply[1:]).Err()
+	}
+	return reply[1:], nil
 }

@@ -140,7 +140,7 @@ func (d *decoder) malformed(what string) error {
 // table in docs/protocol.md. ids, group and payload are valid until the next decode.
 type frame struct {
 	kind    frameKind
-	u       [4]uint64 // the integers after the kind, in order
+	u       [7]uint64 // the integers after the kind, in order
 	ids     []idspace.ID
 	group   []byte // publish: what is before the payload
 	payload []byte

@@ -11,7 +11,7 @@ import (
 // Wire is a frame with its fields in the open.
 type Wire struct {
 	Kind    uint8
-	Ints    [4]uint64
+	Ints    [7]uint64
 	IDs     []idspace.ID
 	Payload []byte
 	Group   string
@@ -27,14 +27,14 @@ func NewWireDecoder() *WireDecoder { return &WireDecoder{d: newDecoder()} }
 
 // Decode decodes the body of a frame.
 func (w *WireDecoder) Decode(body []byte) (Wire, error) {
-	w.f.payload, w.f.ids, w.f.u, w.f.group = nil, w.f.ids[:0], [4]uint64{}, nil
+	w.f.payload, w.f.ids, w.f.u, w.f.group = nil, w.f.ids[:0], [7]uint64{}, nil
 	err := w.d.frame(body, &w.f)
 	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload, string(w.f.group)}, err
 }
 
 // DecodeAny is Decode without the shorter way that data frames take.
 func (w *WireDecoder) DecodeAny(body []byte) (Wire, error) {
-	w.f.payload, w.f.ids, w.f.u, w.f.group = nil, w.f.ids[:0], [4]uint64{}, nil
+	w.f.payload, w.f.ids, w.f.u, w.f.group = nil, w.f.ids[:0], [7]uint64{}, nil
 	err := w.d.any(body, &w.f)
 	return Wire{uint8(w.f.kind), w.f.u, w.f.ids, w.f.payload, string(w.f.group)}, err
 }

@@ -214,20 +214,20 @@ func TestFaultEndsTheStreamAlone(t *testing.T) {
 		bytes []byte
 		want  mesh.Reason
 	}{
-		"wrong number":     {encoded(mesh.Wire{Kind: 1, Ints: [4]uint64{2, id}}), mesh.ReasonSequence},
-		"not an id":        {encoded(mesh.Wire{Kind: 1, Ints: [4]uint64{1, 5}}), mesh.ReasonMalformed},
+		"wrong number":     {encoded(mesh.Wire{Kind: 1, Ints: [7]uint64{2, id}}), mesh.ReasonSequence},
+		"not an id":        {encoded(mesh.Wire{Kind: 1, Ints: [7]uint64{1, 5}}), mesh.ReasonMalformed},
 		"a ping":           {encoded(mesh.Wire{Kind: 11}), mesh.ReasonUnexpected},
-		"an ack":           {encoded(mesh.Wire{Kind: 9, Ints: [4]uint64{1}}), mesh.ReasonUnexpected},
-		"outcome-ack":      {encoded(mesh.Wire{Kind: 8, Ints: [4]uint64{1}}), mesh.ReasonAck},
+		"an ack":           {encoded(mesh.Wire{Kind: 9, Ints: [7]uint64{1}}), mesh.ReasonUnexpected},
+		"outcome-ack":      {encoded(mesh.Wire{Kind: 8, Ints: [7]uint64{1}}), mesh.ReasonAck},
 		"too long":         {binary.BigEndian.AppendUint32(nil, mesh.MaxFrame+1), mesh.ReasonTooLong},
 		"empty":            {binary.BigEndian.AppendUint32(nil, 0), mesh.ReasonMalformed},
 		"garbage":          {garbage, mesh.ReasonMalformed},
 		"a hello":          {mesh.HelloFor(theCluster, bootOf(7), bootOf(1), [2]uint64{1, 1}, 1, 0, 0, 1)[len(mesh.Magic):], mesh.ReasonUnexpected},
 		"code over 16 bit": {closeOf(1<<16, ""), mesh.ReasonMalformed},
 		"long reason":      {closeOf(4001, strings.Repeat("x", 124)), mesh.ReasonMalformed},
-		"close in parts":   {encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{1, 1, 1}, Payload: encoded(mesh.Wire{Kind: 4, Ints: [4]uint64{0, id}})[4:]}), mesh.ReasonUnexpected},
-		"parts in parts":   {encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{1, 1, 1}, Payload: encoded(mesh.Wire{Kind: 6})[4:]}), mesh.ReasonUnexpected},
-		"garbage in parts": {encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{1, 1, 1}, Payload: []byte("x")}), mesh.ReasonMalformed},
+		"close in parts":   {encoded(mesh.Wire{Kind: 6, Ints: [7]uint64{1, 1, 1}, Payload: encoded(mesh.Wire{Kind: 4, Ints: [7]uint64{0, id}})[4:]}), mesh.ReasonUnexpected},
+		"parts in parts":   {encoded(mesh.Wire{Kind: 6, Ints: [7]uint64{1, 1, 1}, Payload: encoded(mesh.Wire{Kind: 6})[4:]}), mesh.ReasonUnexpected},
+		"garbage in parts": {encoded(mesh.Wire{Kind: 6, Ints: [7]uint64{1, 1, 1}, Payload: []byte("x")}), mesh.ReasonMalformed},
 		"five in parts":    {fiveInParts(), mesh.ReasonParts},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestFaultEndsTheStreamAlone(t *testing.T) {
 
 func fiveInParts() (b []byte) {
 	for i := uint64(1); i <= 5; i++ {
-		b = append(b, encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{i, i, 0}, Payload: []byte("x")})...)
+		b = append(b, encoded(mesh.Wire{Kind: 6, Ints: [7]uint64{i, i, 0}, Payload: []byte("x")})...)
 	}
 	return b
 }

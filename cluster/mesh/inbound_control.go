@@ -100,7 +100,8 @@ func (q inRequest) reply(code replyCode, body []byte) {
 	q.box.put(func(e *encoder) { e.call(kindReply, q.number, uint64(code), body) })
 }
 
-// describe answers with a byte of outcome, then the owner's words.
+// describe answers with a byte of outcome, then the owner's words, or when it is
+// gone the end.
 func (q inRequest) describe() {
 	d := newDecoder()
 	d.b = q.body
@@ -117,7 +118,7 @@ func (q inRequest) describe() {
 	body, err := q.mesh.cfg.Owner.Describe(id)
 	switch {
 	case err != nil:
-		q.reply(replyOK, []byte{byte(q.mesh.code(err))})
+		q.reply(replyOK, q.mesh.answerTo(err).describe())
 	case len(body) >= maxRequest:
 		q.reply(replyTooLarge, nil)
 	default:

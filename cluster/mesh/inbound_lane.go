@@ -153,7 +153,7 @@ func (n *inLane) takeClose(seq uint64, id idspace.ID, f *frame) error {
 	if f.kind == kindClose {
 		n.refused(seq, id, err)
 	} else {
-		n.answer(seq, id, n.codeOf(err))
+		n.tell(seq, id, n.answerTo(err))
 	}
 	return nil
 }
@@ -171,22 +171,25 @@ func (n *inLane) owns(number idspace.NodeNumber) bool {
 	return true
 }
 
-func (n *inLane) codeOf(err error) Outcome {
+// answerTo is what a sender that waits is told.
+func (n *inLane) answerTo(err error) verdict {
 	if err == nil {
-		return OutcomeAccepted
+		return only(OutcomeAccepted)
 	}
-	return n.mesh.code(err)
+	return n.mesh.answerTo(err)
 }
 
 // refused answers only what was not taken.
 func (n *inLane) refused(seq uint64, id idspace.ID, err error) {
 	if err != nil {
-		n.answer(seq, id, n.mesh.code(err))
+		n.tell(seq, id, n.mesh.answerTo(err))
 	}
 }
 
-func (n *inLane) answer(seq uint64, id idspace.ID, o Outcome) {
-	if !n.box.outcome(seq, id, o) {
+func (n *inLane) answer(seq uint64, id idspace.ID, o Outcome) { n.tell(seq, id, only(o)) }
+
+func (n *inLane) tell(seq uint64, id idspace.ID, a verdict) {
+	if !n.box.outcome(seq, id, a) {
 		n.mesh.late.Add(1)
 	}
 }
@@ -204,7 +207,7 @@ func (n *inLane) takeWait(seq uint64, id idspace.ID, f *frame) {
 	n.mesh.cfg.Owner.DeliverWritten(id, kindOf(f.u[2]), f.payload, timeout, func(err error) {
 		if !called.Swap(true) {
 			n.waits.Add(-1)
-			n.answer(seq, id, n.codeOf(err))
+			n.tell(seq, id, n.answerTo(err))
 		}
 	})
 }
@@ -221,7 +224,7 @@ func (n *inLane) takeMany(seq uint64, f *frame) error {
 	}
 	if foreign {
 		for _, id := range f.ids {
-			if err := n.take(seq, &frame{kind: kindData, u: [4]uint64{seq, uint64(id), f.u[1]}, payload: f.payload}); err != nil {
+			if err := n.take(seq, &frame{kind: kindData, u: [7]uint64{seq, uint64(id), f.u[1]}, payload: f.payload}); err != nil {
 				return err
 			}
 		}

@@ -241,8 +241,8 @@ func (l *lane) unlock() {
 // await waits for the outcome of a send or close that was queued with t.
 func (l *lane) await(ctx context.Context, t *ticket) error {
 	select {
-	case o := <-t.done:
-		return o.Err()
+	case a := <-t.done:
+		return a.Err()
 	case <-ctx.Done():
 		return l.abandon(t).Err()
 	}
@@ -251,7 +251,7 @@ func (l *lane) await(ctx context.Context, t *ticket) error {
 // abandon ends a wait early: expired if the frame can still be taken out, else
 // uncertain. It may come too late for either. A frame that was not taken out
 // counts among MaxWaits until its outcome comes.
-func (l *lane) abandon(t *ticket) Outcome {
+func (l *lane) abandon(t *ticket) verdict {
 	l.mu.Lock()
 	defer l.unlock()
 	if t.ended {
@@ -260,7 +260,7 @@ func (l *lane) abandon(t *ticket) Outcome {
 	t.ended = true
 	if l.voidLocked(t) {
 		l.waiting--
-		return OutcomeExpired
+		return only(OutcomeExpired)
 	}
-	return OutcomeUncertain
+	return only(OutcomeUncertain)
 }

@@ -201,7 +201,7 @@ func (l *lane) restartLocked() {
 		if it.restarts++; it.restarts <= maxRestarts {
 			return false
 		}
-		l.settleLocked(entryOf(&it.message, it.size, it.ticket), OutcomeUnreachable)
+		l.settleLocked(entryOf(&it.message, it.size, it.ticket), only(OutcomeUnreachable))
 		l.room.releaseLocked(it.size)
 		ready = l.parts.doneLocked(it, ready)
 		return true

@@ -179,7 +179,11 @@ func (l *lane) answeredFrame(f *frame) error {
 	if !o.Valid() { // of a later release
 		o = OutcomeUncertain
 	}
-	return l.answered(f.u[0], f.u[1], idOf(f.u[2]), o)
+	end, err := endFrom(f.u[4], f.u[5], f.u[6])
+	if err != nil {
+		return err
+	}
+	return l.answered(f.u[0], f.u[1], idOf(f.u[2]), verdict{o, end})
 }
 
 // write writes what is queued until the stream ends.

@@ -30,7 +30,7 @@ func (l *lane) acknowledged(seq uint64) error {
 
 // answered takes outcome number n, which refers to frame seq. id zero stands
 // for every id of the frame.
-func (l *lane) answered(n, seq uint64, id idspace.ID, o Outcome) error {
+func (l *lane) answered(n, seq uint64, id idspace.ID, a verdict) error {
 	l.mu.Lock()
 	defer l.unlock()
 	if n != l.outcomes+1 {
@@ -40,7 +40,7 @@ func (l *lane) answered(n, seq uint64, id idspace.ID, o Outcome) error {
 	l.work.Signal()
 	if t := l.waits[seq]; t != nil {
 		delete(l.waits, seq)
-		l.finishLocked(t, o)
+		l.finishLocked(t, a)
 		l.settledLocked()
 		return nil
 	}
@@ -52,20 +52,20 @@ func (l *lane) answered(n, seq uint64, id idspace.ID, o Outcome) error {
 		return reasonError{ReasonAck}
 	}
 	if e.kind == entryMany && id != 0 {
-		return l.answeredOneLocked(e.ticket, id, o)
+		return l.answeredOneLocked(e.ticket, id, a)
 	}
-	l.settleLocked(*e, o)
+	l.settleLocked(*e, a)
 	e.kind, e.ticket = entryNone, nil
 	return nil
 }
 
 // answeredOneLocked settles one id of a frame with several. The outcomes of a
 // frame come in the order of its ids.
-func (l *lane) answeredOneLocked(t *ticket, id idspace.ID, o Outcome) error {
+func (l *lane) answeredOneLocked(t *ticket, id idspace.ID, a verdict) error {
 	for t.cursor < len(t.ids) {
 		t.cursor++
 		if t.ids[t.cursor-1] == id {
-			l.loseLocked(Undelivered{ID: id, Outcome: o, Messages: 1})
+			l.loseLocked(Undelivered{ID: id, Outcome: a.Outcome, End: a.end, Messages: 1})
 			return nil
 		}
 	}
@@ -73,20 +73,20 @@ func (l *lane) answeredOneLocked(t *ticket, id idspace.ID, o Outcome) error {
 }
 
 // settleLocked ends what e stands for.
-func (l *lane) settleLocked(e entry, o Outcome) {
+func (l *lane) settleLocked(e entry, a verdict) {
 	switch e.kind {
 	case entryData:
-		l.loseLocked(Undelivered{ID: e.id, Outcome: o, Messages: 1})
+		l.loseLocked(Undelivered{ID: e.id, Outcome: a.Outcome, End: a.end, Messages: 1})
 	case entryClose:
-		l.loseLocked(Undelivered{ID: e.id, Outcome: o, Closes: 1})
+		l.loseLocked(Undelivered{ID: e.id, Outcome: a.Outcome, End: a.end, Closes: 1})
 	case entryMany:
 		for _, id := range e.ticket.ids[e.ticket.cursor:] {
-			l.loseLocked(Undelivered{ID: id, Outcome: o, Messages: 1})
+			l.loseLocked(Undelivered{ID: id, Outcome: a.Outcome, End: a.end, Messages: 1})
 		}
 	case entryWait:
-		l.finishLocked(e.ticket, o)
+		l.finishLocked(e.ticket, a)
 	case entryPublish:
-		l.loseLocked(Undelivered{Group: e.ticket.group, Peer: l.link.peer, Outcome: o, Messages: 1})
+		l.loseLocked(Undelivered{Group: e.ticket.group, Peer: l.link.peer, Outcome: a.Outcome, End: a.end, Messages: 1})
 	case entryNone:
 	}
 }
@@ -98,9 +98,9 @@ func (l *lane) loseLocked(u Undelivered) {
 	l.lost = append(l.lost, u)
 }
 
-func (l *lane) finishLocked(t *ticket, o Outcome) {
+func (l *lane) finishLocked(t *ticket, a verdict) {
 	l.waiting--
-	t.finish(o)
+	t.finish(a)
 }
 
 // interruptedLocked ends the session, and what was handed to it: nobody can say
@@ -115,11 +115,11 @@ func (l *lane) interruptedLocked() {
 	for l.entries.first <= l.sent {
 		e := l.entries.pop()
 		freed += e.size
-		l.settleLocked(e, OutcomeUncertain)
+		l.settleLocked(e, only(OutcomeUncertain))
 	}
 	for seq, t := range l.waits {
 		delete(l.waits, seq)
-		l.finishLocked(t, OutcomeUncertain)
+		l.finishLocked(t, only(OutcomeUncertain))
 	}
 	l.restartLocked()
 	l.room.releaseLocked(freed)
@@ -141,14 +141,14 @@ func (l *lane) failLocked(o Outcome) {
 	for l.entries.count > 0 {
 		e := l.entries.pop()
 		freed += e.size
-		l.settleLocked(e, o)
+		l.settleLocked(e, only(o))
 	}
 	seen := make(map[*item]bool)
 	for _, line := range l.parts.fifos {
 		for _, it := range line {
 			if !seen[it] && it.last == 0 { // else its entry is settled
 				freed += it.size
-				l.settleLocked(entryOf(&it.message, it.size, it.ticket), o)
+				l.settleLocked(entryOf(&it.message, it.size, it.ticket), only(o))
 			}
 			seen[it] = true
 		}

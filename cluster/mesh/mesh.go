@@ -317,6 +317,15 @@ func (m *Mesh) code(err error) Outcome {
 	return o
 }
 
+// answerTo is code with what else is known.
+func (m *Mesh) answerTo(err error) verdict {
+	a := only(m.code(err))
+	if a.Outcome == OutcomeGone && m.cfg.EndOf != nil {
+		a.end = m.cfg.EndOf(err)
+	}
+	return a
+}
+
 // random returns a number for jitter. A source that fails gives none.
 func (m *Mesh) random() uint64 {
 	var b [8]byte

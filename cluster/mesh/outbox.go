@@ -8,9 +8,9 @@ import (
 )
 
 // outboxLimit bounds what waits to be written to a peer that does not read, in
-// bytes: the outcomes a lane may owe, 34 bytes each at most. At the bound the
+// bytes: the outcomes a lane may owe, 48 bytes each at most. At the bound the
 // stream ends.
-const outboxLimit = 34 * maxOutcomes
+const outboxLimit = 48 * maxOutcomes
 
 // boxFree is how many free segments an outbox keeps.
 const boxFree = 2
@@ -128,14 +128,15 @@ func (b *outbox) setAck(seq uint64) {
 
 // outcome queues the outcome of frame seq for id. It never waits: a peer that
 // lets too many go without an acknowledgement loses the session.
-func (b *outbox) outcome(seq uint64, id idspace.ID, o Outcome) bool {
+func (b *outbox) outcome(seq uint64, id idspace.ID, a verdict) bool {
 	b.mu.Lock()
 	s := b.stream
 	full := b.outcomes-b.settled >= maxOutcomes || b.log.bytes > outboxLimit
 	done := !full && !b.stopped
 	if done {
 		b.outcomes++
-		b.log.open().uints(kindOutcome, b.outcomes, seq, uint64(id), uint64(o))
+		end := a.end.fields()
+		b.log.open().uints(kindOutcome, b.outcomes, seq, uint64(id), uint64(a.Outcome), end[0], end[1], end[2])
 		b.log.close(b.outcomes)
 		b.more.Signal()
 	}

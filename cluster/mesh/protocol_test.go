@@ -90,8 +90,8 @@ func TestPageHasTheExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range []mesh.Wire{
-		{Kind: 1, Ints: [4]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
-		{Kind: 4, Ints: [4]uint64{1, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
+		{Kind: 1, Ints: [7]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
+		{Kind: 4, Ints: [7]uint64{1, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
 	} {
 		want := hex.EncodeToString(encoded(f))
 		if !slices.ContainsFunc(strings.Split(string(page), "\n"), func(line string) bool {

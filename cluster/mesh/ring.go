@@ -26,7 +26,7 @@ type ticket struct {
 	ids    []idspace.ID // entryMany
 	cursor int          // entryMany: how far outcomes have come
 
-	done  chan Outcome // entryWait; room for one
+	done  chan verdict // entryWait; room for one
 	ended bool         // entryWait: done has its outcome
 	seq   uint64       // entryWait: the frame's number, 0 while it has none
 	item  *item        // entryWait: where it stands while it has none
@@ -35,10 +35,10 @@ type ticket struct {
 }
 
 // finish tells who waits.
-func (t *ticket) finish(o Outcome) {
+func (t *ticket) finish(a verdict) {
 	if !t.ended {
 		t.ended = true
-		t.done <- o
+		t.done <- a
 	}
 }
 

@@ -46,7 +46,7 @@ func (p *Peer) sendWaiting(ctx context.Context, f message) error {
 	if err != nil {
 		return err
 	}
-	t := &ticket{done: make(chan Outcome, 1)}
+	t := &ticket{done: make(chan verdict, 1)}
 	n := l.laneOf(f.id)
 	if err := n.send(ctx, p.mesh.cfg.SendTimeout, &f, t); err != nil {
 		return err

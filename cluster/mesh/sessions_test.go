@@ -135,7 +135,7 @@ func TestOldestSessionIsForgottenFirst(t *testing.T) {
 // parts returns n parts of one message, of 64 KiB each.
 func parts(n int) (b []byte) {
 	for i := range n {
-		b = append(b, encoded(mesh.Wire{Kind: 6, Ints: [4]uint64{uint64(i + 1), 1, 0}, Payload: make([]byte, mesh.PartSize)})...)
+		b = append(b, encoded(mesh.Wire{Kind: 6, Ints: [7]uint64{uint64(i + 1), 1, 0}, Payload: make([]byte, mesh.PartSize)})...)
 	}
 	return b
 }
@@ -236,7 +236,7 @@ func TestResumeBeyondWhatIsKeptIsAFault(t *testing.T) {
 					_, _ = c.Write(mesh.WelcomeFrom(theCluster, bootOf(9), 1))
 					for f := range framesOf(c) {
 						if f.Ints[0] == 3 {
-							_, _ = c.Write(encoded(mesh.Wire{Kind: 9, Ints: [4]uint64{2}}))
+							_, _ = c.Write(encoded(mesh.Wire{Kind: 9, Ints: [7]uint64{2}}))
 							return
 						}
 					}

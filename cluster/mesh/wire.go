@@ -90,7 +90,7 @@ var layouts = [...]struct{ name, fields string }{
 	kindVoid:       {"void", "uub"},
 	kindOutcomeAck: {"outcome-ack", "uu"},
 	kindAck:        {"ack", "uu"},
-	kindOutcome:    {"outcome", "uuuuu"},
+	kindOutcome:    {"outcome", "uuuuuuuu"},
 	kindPing:       {"ping", "uu"},
 	kindPong:       {"pong", "uuu"},
 	kindRequest:    {"request", "uuub"},

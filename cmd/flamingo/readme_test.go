@@ -301,7 +301,7 @@ var (
 	pageID     = regexp.MustCompile(`\b0[0-9a-f]{15}\b`)
 	pageNumber = regexp.MustCompile(`\b0[0-9a-f]{8}\b`)
 	varies     = regexp.MustCompile(`\(\d+\)|` + pagePort.String() + `|\./flamingo|` + pageID.String() + `|` + pageNumber.String() +
-		`|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|\b\d+(\.\d+)?(ns|µs|ms|s)\b|/tmp/flamingo| +`)
+		`|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{3}|\b\d+(\.\d+)?(ns|µs|ms|s)\b|/tmp/flamingo| +`)
 )
 
 // here is a text of the page with the ports, ids and directories that it stands
@@ -385,7 +385,7 @@ func (d *desk) pattern(line string, numbers map[string]string) *regexp.Regexp {
 		case pageNumber.MatchString(part):
 			b.WriteString(number(part))
 		case len(part) == len("2006-01-02 15:04:05.000"):
-			b.WriteString(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}`)
+			b.WriteString(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{3}`)
 		default:
 			b.WriteString(`\d+(\.\d+)?(ns|µs|ms|s)`)
 		}

@@ -29,6 +29,7 @@ type runCommand struct {
 	SlowClient       string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
 	TotalOutputBytes size          `group:"clients" key:"limits.total_output_bytes" placeholder:"SIZE" help:"Bound of what all clients were sent and have not taken, above which the one with the most is ended; 0 is 1GiB."`
 	CloseTimeout     time.Duration `group:"clients" key:"limits.close_timeout" placeholder:"TIME" help:"How long what was sent to a connection that ends may take to be written, up to 1h; 0 is 5s."`
+	ClosedMemory     int           `group:"clients" key:"limits.closed_memory" placeholder:"N" help:"Of how many ended connections the node remembers when and why, 48 bytes each; 0 is 131072."`
 	DrainWait        time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
 	DrainDuration    time.Duration `group:"clients" key:"drain.duration" placeholder:"TIME" help:"Then end the connections evenly over so long, first those that are silent the longest; 0 is all at once."`
 
@@ -107,6 +108,7 @@ func (r *runCommand) opts() (node.Opts, error) {
 		CloseTimeout:     r.CloseTimeout,
 		DrainWait:        r.DrainWait,
 		DrainDuration:    r.DrainDuration,
+		ClosedMemory:     r.ClosedMemory,
 		Ignore:           node.IgnoreCloses, // the built-in applications keep nothing of a client
 		DataDir:          r.Data,
 		Cluster:          r.Cluster,

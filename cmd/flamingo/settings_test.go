@@ -98,7 +98,7 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.name",
 		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
 		"drain.duration", "drain.wait", "framing",
-		"limits.activity_timeout", "limits.close_timeout", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
+		"limits.activity_timeout", "limits.close_timeout", "limits.closed_memory", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
 		"limits.total_output_bytes",
 		"listen", "log.format", "log.level",
 		"node.data", "node.ephemeral", "node.name",

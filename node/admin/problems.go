@@ -218,6 +218,11 @@ type details struct {
 	ID        node.ID `json:"id,omitzero"`
 	Outcome   string  `json:"outcome,omitempty"` // the slug, if it is one of package node
 	Retryable bool    `json:"retryable"`
+
+	// Of a connection that is gone, while its node remembers.
+	ClosedAt  string `json:"closed_at,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	CloseCode int    `json:"close_code,omitempty"` // of a WebSocket
 }
 
 // retryAfter is when a client should come again, in seconds, after 429 and 503.
@@ -233,6 +238,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	d.ID, _ = idOf(r) // zero if there is none in the path
 	if p.Outcome != nil {
 		d.Outcome = p.Slug
+	}
+	if gone, ok := errors.AsType[*node.GoneError](err); ok {
+		d.ClosedAt, d.Reason, d.CloseCode = instant(gone.At), gone.Reason.String(), gone.Code
 	}
 	switch p.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
