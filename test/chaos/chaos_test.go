@@ -60,7 +60,7 @@ func suffer(t *testing.T, binary string, seed uint64, counts Counts) {
 	t.Logf("seed %d: again with %s=%d", seed, seedVariable, seed)
 	h, err := run(t, binary, seed, Plan(seed, nodes, counts), usual)
 	if err != nil {
-		t.Error(err)
+		t.Fatalf("%v; the nodes did not come to rest, so what they recorded is not judged: %s", err, h.summary())
 	}
 	violations := h.Violations()
 	told, number := map[Violation]bool{}, map[int]int{}

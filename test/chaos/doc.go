@@ -29,8 +29,8 @@
 // While a node is killed, stopped or cut off, until all nodes that live reach each
 // other again, sends from or to it may end as unreachable, uncertain, expired or
 // with backpressure; those between the others may not. When links are aborted
-// between processes that live, when packets are lost and delayed, gossip alone is
-// cut off or a disk is slow, everything must be delivered. Outside of faults, too.
+// between processes that live, when packets are lost and delayed, or gossip alone is
+// cut off, everything must be delivered. Outside of faults, too.
 //
 // # What it is not
 //

@@ -19,7 +19,7 @@ const felt = time.Second
 func (w *world) inflict(s Step, seed uint64) error {
 	f := Fault{Step: s, Nodes: []int{s.Node}, Begin: now() - int64(felt)}
 	switch s.What { //nolint:exhaustive // the others cost the node messages, and those who send to it
-	case Abort, Relay, Datagrams, SlowDisk, Grants:
+	case Abort, Relay, Datagrams, Grants:
 		f.Lossless = true
 	case Lead:
 		lead, _ := w.leader()
@@ -60,11 +60,11 @@ func (w *world) strike(s Step, seed uint64) (proof string, err error) {
 	case Lead:
 		return w.depose(s.Node % 4)
 	case SyncError:
-		return w.spoilDisk(s, "fdatasync", "error=EIO", true)
+		return w.spoilDisk(s, "fdatasync", "error=EIO")
 	case DiskFull:
-		return w.spoilDisk(s, "pwrite64", "error=ENOSPC", true)
+		return w.spoilDisk(s, "pwrite64", "error=ENOSPC")
 	case SlowDisk:
-		return w.spoilDisk(s, "fdatasync", "delay_enter=3000000", false)
+		return w.spoilDisk(s, "fdatasync", "delay_enter=3000000")
 	case Relay:
 		return w.relay(s, seed)
 	case Grants:
@@ -226,8 +226,9 @@ func (w *world) awaitLeader(since int64, old int) error {
 }
 
 // spoilDisk has writes of a node fail or take long. A store that failed stays
-// closed, so the node is started again.
-func (w *world) spoilDisk(s Step, call, how string, fatal bool) (proof string, err error) {
+// closed, and a leader whose disk hangs ends its part in consensus, so the node is
+// started again.
+func (w *world) spoilDisk(s Step, call, how string) (proof string, err error) {
 	p := w.node(s.Node)
 	heal, err := p.spoil(w.dir, call, how)
 	if err != nil {
@@ -243,7 +244,7 @@ func (w *world) spoilDisk(s Step, call, how string, fatal bool) (proof string, e
 		err = fmt.Errorf("no %s of node %d", call, s.Node)
 	}
 	proof = fmt.Sprintf("%s %s %d times", call, how, times)
-	if err != nil || !fatal {
+	if err != nil {
 		return proof, err
 	}
 	killed, err := w.replace(s.Node, false)

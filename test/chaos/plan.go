@@ -23,7 +23,7 @@ const (
 	Wipe      What = "wipe"       // kill -9, and start again without the data directory
 	SyncError What = "sync-error" // fdatasync fails with EIO; then as Kill
 	DiskFull  What = "disk-full"  // pwrite64 fails with ENOSPC; then as Kill
-	SlowDisk  What = "slow-disk"  // fdatasync takes 3 s
+	SlowDisk  What = "slow-disk"  // fdatasync takes 3 s; then as Kill
 	Relay     What = "relay"      // packets between Node and Peer are delayed, lost, doubled, reordered
 	Grants    What = "grants"     // Times nodes ask for numbers at once
 )
