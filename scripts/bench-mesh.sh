@@ -11,7 +11,7 @@
 #
 #   scripts/bench-mesh.sh [ROUNDS [SECONDS]] [FLAG...]   default 3 rounds of 2 s
 #
-# A round takes about three and a half minutes. Flags are those of `meshbench drive`: -only NAME
+# A round takes about four minutes. Flags are those of `meshbench drive`: -only NAME
 # measures only rows whose name has that in it ("10,000", "one core", "publish"), the
 # rest of the page is from what was measured of this commit before; -designs A+B only
 # these designs. With -against PROGRAM (meshbench built from another commit, to compare with

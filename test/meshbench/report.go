@@ -12,9 +12,9 @@ import (
 
 const introduction = `Written by ` + "`scripts/bench-mesh.sh`" + `: one process sends messages to clients whose sockets
 another one holds, each design in processes of its own on loopback, in turn.
-*flamingo* is SendData from node to node, and Publish to a group; *flamingo, key* is the same with the cluster
-key on. *nats* are two NATS servers with a route;
-a gateway in the owner's process writes to the sockets what it is subscribed to.
+*flamingo* is SendData from node to node, and Publish to a group; *flamingo, key* is
+the same with the cluster key on. *nats* are two NATS servers with a route; a gateway
+in the owner's process writes to the sockets what it is subscribed to.
 *redis* is pub/sub by one Redis server with the same gateway. *limit* is one TCP
 stream of frames, which are neither acknowledged nor sent again. Gateways and limit
 put all that waits for a client into one write. There are 10,000 clients, of which
@@ -25,8 +25,8 @@ otherwise: *one core* has all processes on it, *two cores* are anybody's. *One w
 from the call to the client, at 5,000 messages a second; a *round trip* is Send, which
 waits until the owner has written the message to the socket, one at a time. *CPU* is
 user and system time of all processes but the clients', *writes* are the calls to
-write of the owner's process. Figures are medians of the
-rounds, ratios medians of the ratios in each round.`
+write of the owner's process. Figures are medians of the rounds, ratios medians of the
+ratios in each round.`
 
 // part is the report in Markdown.
 func (r *results) part(head string) []byte {
