@@ -223,7 +223,7 @@ func TestBrowserIsToldThatItsNodeEnds(t *testing.T) {
 	b.open(s.web)
 	home := s.homeOf(b.awaitGreeting())
 	home.signal(syscall.SIGTERM)
-	b.awaitClose(1001, "")
+	b.awaitClose(1001, "this node is drained: connect again")
 	home.awaitEnd()
 }
 
