@@ -42,7 +42,7 @@ func TestWebSocketsOfNPMSpeakWithANode(t *testing.T) {
 			}
 			n.start(args...)
 			n.awaitReady()
-			runWSPeer(t, peer, urls, "NODE_EXTRA_CA_CERTS="+cert.cert)
+			runWSPeer(t, peer, urls, "NODE_EXTRA_CA_CERTS="+cert.authority)
 		})
 	}
 }
