@@ -95,6 +95,9 @@ func New(cfg Config) (*Cluster, error) {
 		func(boot idspace.BootID) *mesh.Peer { return c.mesh.To(boot) },
 		func(n idspace.NodeNumber) bool { return c.view().gone(n) },
 	)
+	if !cfg.Cluster.IsZero() {
+		c.known.Store(&cfg.Cluster)
+	}
 	if err := c.takeSeat(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
@@ -109,7 +112,8 @@ func New(cfg Config) (*Cluster, error) {
 func (c *Cluster) newMesh() (*mesh.Mesh, error) {
 	return mesh.New(mesh.Config{
 		Network: meshNetwork{c}, Identity: identity{c}, Owner: c.cfg.Owner, Requests: requests{c},
-		Groups: c.cfg.Groups, OutcomeOf: c.cfg.OutcomeOf, EndOf: c.cfg.EndOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
+		Groups: c.cfg.Groups, Watched: c.cfg.Watched, Watching: c.cfg.Watching,
+		OutcomeOf: c.cfg.OutcomeOf, EndOf: c.cfg.EndOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
 		Retired:    func(numbers []idspace.NodeNumber) bool { return !c.trustRetired.Load() && c.view().anyRetired(numbers) },
 		Dismissed:  func(idspace.BootID) { c.endSelf(true) },
 		MaxMessage: c.cfg.MaxMessage, Window: windowFor(c.cfg.MaxMessage), SendTimeout: c.cfg.SendTimeout,
@@ -162,6 +166,9 @@ func (c *Cluster) cluster() (id idspace.ClusterID) {
 	}
 	return id
 }
+
+// ID returns the cluster this node belongs to, zero while it is blank.
+func (c *Cluster) ID() idspace.ClusterID { return c.cluster() }
 
 // Addr returns the address of the port between nodes.
 func (c *Cluster) Addr() net.Addr { return net.TCPAddrFromAddrPort(c.port.Addr()) }

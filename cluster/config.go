@@ -14,6 +14,7 @@ import (
 	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/cluster/trust"
+	"flamingo/idspace"
 )
 
 // Config holds the settings of a Cluster.
@@ -23,6 +24,10 @@ type Config struct {
 
 	// NodeName is for people. Required: 1 to 64 bytes of printable UTF-8.
 	NodeName string
+
+	// Cluster is the one that an earlier life of this process belonged to. Zero: it
+	// is what the data directory says, or found.
+	Cluster idspace.ClusterID
 
 	// Address is the one port between nodes, TCP and UDP. Zero means
 	// 127.0.0.1:4110.
@@ -69,6 +74,11 @@ type Config struct {
 	// Asked answers what other nodes ask about groups: the requests from
 	// mesh.RequestTie to mesh.RequestInterests. Nil: they are unknown.
 	Asked mesh.Requests
+
+	// Watched keeps the watches of other nodes on those connections; Watching is
+	// told of this node's on theirs. Nil: there are none.
+	Watched  mesh.Watched
+	Watching mesh.Watching
 
 	// OutcomeOf gives the wire's code for an error of Owner. Required.
 	OutcomeOf func(error) mesh.Outcome

@@ -97,7 +97,7 @@ func (s *Sequence) Extend(n NodeNumber) error {
 	defer s.extending.Unlock()
 
 	held := *s.numbers.Load()
-	newest := held[len(held)-1]
+	newest := NodeNumber(s.reserve.Load())
 	switch {
 	case n <= newest:
 		return fmt.Errorf("idspace: extend: %w: %v, newest %v", ErrNumberNotGreater, n, newest)
@@ -112,6 +112,21 @@ func (s *Sequence) Extend(n NodeNumber) error {
 	s.numbers.Store(&numbers)
 	s.reserve.Store(uint64(n))
 	return nil
+}
+
+// Retire gives up every number held: none is begun, and no id issued under it, any
+// more. What Extend gives then is the first number again.
+func (s *Sequence) Retire() {
+	s.extending.Lock()
+	defer s.extending.Unlock()
+	s.numbers.Store(&[]NodeNumber{})
+	for {
+		last, newest := ID(s.last.Load()), NodeNumber(s.reserve.Load())
+		used := composeID(max(last.Node(), newest), MaxSerial)
+		if s.last.CompareAndSwap(uint64(last), uint64(used)) {
+			return
+		}
+	}
 }
 
 // Wanting reports whether a further number should be asked for: half of the
@@ -130,21 +145,19 @@ func (s *Sequence) Issued(id ID) bool {
 // Owns reports whether n is one of the numbers held, begun or not.
 func (s *Sequence) Owns(n NodeNumber) bool {
 	numbers := *s.numbers.Load()
-	if numbers[len(numbers)-1] == n { // as most are, and this is asked for each message sent
+	if len(numbers) > 0 && numbers[len(numbers)-1] == n { // as most are, and this is asked for each message sent
 		return true
 	}
 	_, ok := slices.BinarySearch(numbers, n)
 	return ok
 }
 
-// Numbers returns every number held, ascending. The slice is the caller's.
+// Numbers returns every number held, ascending; none after Retire. The slice is the caller's.
 func (s *Sequence) Numbers() []NodeNumber { return slices.Clone(*s.numbers.Load()) }
 
-// Newest returns the greatest number held, begun or not. It does not allocate.
-func (s *Sequence) Newest() NodeNumber {
-	numbers := *s.numbers.Load()
-	return numbers[len(numbers)-1]
-}
+// Newest returns the greatest number held, begun or not; after Retire the last one
+// that was. It does not allocate.
+func (s *Sequence) Newest() NodeNumber { return NodeNumber(s.reserve.Load()) }
 
 // Remaining returns how many ids can be issued without another Extend.
 func (s *Sequence) Remaining() uint64 {

@@ -147,6 +147,10 @@ type Config struct {
 	// DefaultClosedMemory; at most MaxConnsLimit.
 	ClosedMemory int
 
+	// Over is told of the end of each connection that was open, as Ended is, and
+	// why. It must not block. Nil: nobody is told.
+	Over func(id idspace.ID, why Reason)
+
 	// Logger receives what an operator should see. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -215,6 +219,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OutputBytes == 0 {
 		c.OutputBytes = DefaultOutputBytes
+	}
+	if c.Over == nil {
+		c.Over = func(idspace.ID, Reason) {}
 	}
 	if c.Ended == nil {
 		c.Ended = func(idspace.ID) {}

@@ -162,8 +162,8 @@ func (t *Transport) end(s *slot, i uint32) {
 	shake := t.shakeLocked(i)
 	t.table.setWireLocked(i, t.table.wire(i).remains())
 	id, why, tied := idspace.ID(s.id.Load()), s.reason, s.has(flagTied)
-	count := &t.totals.closed[why]
-	if s.has(flagOpening) {
+	count, opened := &t.totals.closed[why], !s.has(flagOpening)
+	if !opened {
 		count = &t.totals.unopened[why]
 	}
 	s.mu.Unlock()
@@ -179,6 +179,9 @@ func (t *Transport) end(s *slot, i uint32) {
 	}
 	if lost != (loss{}) {
 		t.losses.add(id, lost, t.Gone(id))
+	}
+	if opened {
+		t.cfg.Over(id, why)
 	}
 	t.settle(s, i, id)
 }

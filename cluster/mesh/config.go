@@ -114,6 +114,9 @@ type Config struct {
 	Requests Requests // nil: every request is unknown
 	Groups   Groups   // nil: no group has members here
 
+	Watched  Watched  // nil: no peer can watch
+	Watching Watching // nil: nobody is told
+
 	// OutcomeOf gives the code for an error of Owner. Required. A code that is
 	// not valid, or that says accepted, is sent as uncertain.
 	OutcomeOf func(error) Outcome

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -118,11 +119,17 @@ func (k *contact) connect(ctx context.Context) (net.Conn, error) {
 			return c, nil
 		}
 		k.failed(begun)
+		if k == k.link.control.contact && m.clock()-begun >= int64(m.cfg.UnreachableAfter) {
+			k.link.control.lost()
+		}
 		var refused *RefusedError
 		hopeless := errors.As(err, &refused) && refused.Refusal.hopeless()
 		if hopeless || m.clock()-begun >= int64(m.cfg.ReconnectTimeout) {
-			k.state.Store(contactLost)
-			m.cfg.Logger.Warn("peer is unreachable", "peer", k.link.peer, "err", err)
+			level := slog.LevelWarn
+			if k.state.Swap(contactLost) == contactLost {
+				level = slog.LevelDebug // as before
+			}
+			m.cfg.Logger.Log(ctx, level, "peer is unreachable", "peer", k.link.peer, "err", err)
 			return nil, err
 		}
 	}

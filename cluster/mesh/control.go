@@ -19,11 +19,14 @@ type control struct {
 	mu         sync.Mutex
 	calls      map[uint64]*call // under way
 	lastCall   uint64
-	box        *outbox // of the session, while there is one
-	restricted bool    // an end had no cluster at the handshake
-	running    bool    // its goroutine runs, or is about to
-	wanted     bool    // to be connected at least once more
-	probing    bool    // to be so from the next tick on
+	box        *outbox  // of the session, while there is one
+	restricted bool     // an end had no cluster at the handshake
+	features   features // of both ends at the handshake
+	pinned     bool     // there are watches on the peer
+	toldLost   bool     // Watching was told, and not yet of the next stream
+	running    bool     // its goroutine runs, or is about to
+	wanted     bool     // to be connected at least once more
+	probing    bool     // to be so from the next tick on
 	stopped    error
 	idleTicks  int
 	stamp      uint64    // of the last ping; counts
@@ -180,7 +183,7 @@ func (c *control) more(ctx context.Context) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lanes := c.link.lanesUp.Load() > 0 && ctx.Err() == nil
-	c.running = c.wanted && ctx.Err() == nil || len(c.calls) > 0 || lanes
+	c.running = (c.wanted || c.pinned) && ctx.Err() == nil || len(c.calls) > 0 || lanes
 	return c.running
 }
 
@@ -193,6 +196,7 @@ func (c *control) greeted(h *hello, w *welcome) error {
 	defer c.mu.Unlock()
 	if w.refusal == RefusalNone {
 		c.restricted = h.cluster.IsZero() || w.cluster.IsZero()
+		c.features = h.features & w.features
 	}
 	return nil
 }
@@ -206,6 +210,7 @@ func (c *control) serve(ctx context.Context, conn net.Conn) (progress bool) {
 	var writer sync.WaitGroup
 	writer.Go(func() { box.write(s) })
 	c.attach(box)
+	c.reached()
 	c.link.mesh.announceTo(box, maxNumbers)
 	progress, err := c.read(s)
 	s.endFor(err)
@@ -263,6 +268,8 @@ func (c *control) read(s *stream) (progress bool, err error) {
 			c.replied(&f)
 		case kindNumbers:
 			err = c.link.mesh.hearNumbers(c.link.peer, &f)
+		case kindClosed:
+			err = c.closed(&f)
 		default:
 			err = reasonError{ReasonUnexpected}
 		}
@@ -333,7 +340,7 @@ func (c *control) tick(limit int) {
 		c.mu.Unlock()
 		return
 	}
-	if len(c.calls) > 0 || c.link.lanesUp.Load() > 0 {
+	if len(c.calls) > 0 || c.pinned || c.link.lanesUp.Load() > 0 {
 		c.idleTicks = 0
 	} else {
 		c.idleTicks++

@@ -158,7 +158,7 @@ func (d *decoder) kind(body []byte) (frameKind, error) {
 	if err != nil {
 		return 0, err
 	}
-	if k == 0 || k >= uint64(len(layouts)) || len(layouts[k].fields) != n {
+	if k == 0 || k >= uint64(len(layouts)) || n == 0 || len(layouts[k].fields) != n {
 		return 0, d.malformed("no such kind and length")
 	}
 	return frameKind(k), nil

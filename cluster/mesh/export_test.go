@@ -91,6 +91,8 @@ func (w *WireEncoder) Encode(f Wire) {
 			numbers[i] = idspace.NodeNumber(n)
 		}
 		e.numbers(idspace.NodeNumber(u[0]), numbers)
+	case kindWatch:
+		e.watch(u[0], f.IDs)
 	default:
 		e.uints(k, u[:len(layouts[k].fields)-1]...)
 	}
@@ -158,7 +160,7 @@ func (m *Mesh) ForgetSessions() { m.forgetful = true }
 func Layouts() map[int][2]string {
 	all := make(map[int][2]string)
 	for k, l := range layouts {
-		if k > 0 {
+		if l.name != "" {
 			all[k] = [2]string{l.name, l.fields}
 		}
 	}
@@ -182,6 +184,9 @@ func KindNames() (names []string) {
 }
 
 func RefusalNames() []string { return refusalNames[:] }
+
+// FactNames returns the list of what is said of watched ids.
+func FactNames() []string { return factNames[:] }
 
 func RequestNames() []string { return requestNames[1:] }
 

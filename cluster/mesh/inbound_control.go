@@ -23,6 +23,10 @@ func (s *inStream) readControl(ctx context.Context, handlers *sync.WaitGroup) er
 	r, d, f := frameReader{stream: s.stream}, newDecoder(), frame{}
 	defer r.count()
 	var underway atomic.Int64
+	w := &Watcher{peer: s.peer, box: s.box}
+	if s.mesh.cfg.Watched != nil {
+		defer s.mesh.cfg.Watched.Forget(w)
+	}
 	restricted := s.hello.cluster.IsZero() || s.mesh.cfg.Identity.Cluster().IsZero()
 	for {
 		body, err := r.next()
@@ -39,6 +43,8 @@ func (s *inStream) readControl(ctx context.Context, handlers *sync.WaitGroup) er
 			s.box.put(func(e *encoder) { e.uints(kindPong, stamp, clock) })
 		case kindNumbers:
 			err = s.mesh.hearNumbers(s.peer, &f)
+		case kindWatch:
+			err = s.watch(w, &f)
 		case kindRequest:
 			q := inRequest{s, f.u[0], RequestKind(min(f.u[1], 255)), slices.Clone(f.payload)}
 			q.start(ctx, restricted, &underway, handlers)

@@ -62,6 +62,7 @@ func TestPageHasTheCodes(t *testing.T) {
 	all := tables(t)
 	for table, names := range map[string][]string{
 		"message kind": mesh.KindNames(), "outcome": mesh.OutcomeNames(), "refusal": mesh.RefusalNames(),
+		"fact":    mesh.FactNames(),
 		"request": append([]string{""}, mesh.RequestNames()...), "reply": mesh.ReplyNames(),
 	} {
 		said := make(map[int]string)

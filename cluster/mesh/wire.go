@@ -72,6 +72,8 @@ const (
 	kindHello      frameKind = 16
 	kindWelcome    frameKind = 17
 	kindPublish    frameKind = 18
+	kindWatch      frameKind = 20
+	kindClosed     frameKind = 22
 )
 
 // numbered reports whether a frame of a lane has a number in its direction, by
@@ -99,6 +101,8 @@ var layouts = [...]struct{ name, fields string }{
 	kindHello:      {"hello", "uuuubbbuubuuuuua"},
 	kindWelcome:    {"welcome", "uuuuuubbuuuua"},
 	kindPublish:    {"publish", "uuuuubab"},
+	kindWatch:      {"watch", "uua"},
+	kindClosed:     {"closed", "uuuuu"},
 }
 
 // streamKind says what a stream is for.
