@@ -75,6 +75,15 @@ var (
 // The message names option, value and what is allowed.
 var ErrBadOption = transport.ErrBadOption
 
+// Why a node is not retired, beside the outcomes.
+var (
+	// ErrPresent: the node is there. Drain it instead.
+	ErrPresent = cluster.ErrPresent
+
+	// ErrAlone: this node belongs to no cluster.
+	ErrAlone = errors.New("this node stands alone")
+)
+
 // Why a node cannot be opened, beside its options and its listeners.
 var (
 	// ErrRefused: the cluster grants this life no number. Usual cause: its data

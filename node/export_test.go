@@ -108,7 +108,7 @@ var (
 
 // LogIndex returns how many entries the log of the cluster's grants has, as far
 // as n has them.
-func LogIndex(n *Node) uint64 { return n.member.cluster.State().Index }
+func LogIndex(n *Node) uint64 { return n.member.cluster().State().Index }
 
 // OwnerOf returns what other nodes reach the connections of n by.
 func OwnerOf(n *Node) mesh.Owner { return n.member.owner }
@@ -146,4 +146,4 @@ func (c *meetingCarrier) sendMany(ids []ID, _ Kind, _ []byte, results []error) {
 }
 
 // Leads reports whether n leads its cluster.
-func Leads(n *Node) bool { return n.member.cluster.State().Leading }
+func Leads(n *Node) bool { return n.member.cluster().State().Leading }

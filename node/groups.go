@@ -146,17 +146,17 @@ func (g *groups) lose(u mesh.Undelivered, logger *slog.Logger) {
 
 // newAnnouncer returns what tells other nodes of this one's groups.
 func (n *Node) newAnnouncer() *announcer {
-	links := n.member.cluster.Mesh()
+	links := func() *mesh.Mesh { return n.member.cluster().Mesh() } // another one in each life
 	return &announcer{
 		own: n.groups.own, meet: n.groups.others.meet, have: n.groups.others.version, peers: make(map[idspace.BootID]*told),
 		failed: func() { n.groups.counts.unannounced.Add(1) },
 		request: func(ctx context.Context, to idspace.BootID, body []byte) ([]byte, error) {
-			return links.Request(ctx, to, mesh.RequestInterests, body)
+			return links().Request(ctx, to, mesh.RequestInterests, body)
 		},
 		lives: func() (lives []peerLife) {
-			for _, life := range n.member.cluster.Nodes() {
+			for _, life := range n.member.cluster().Nodes() {
 				if !life.Self && len(life.Numbers) > 0 {
-					lives = append(lives, peerLife{life.Boot, links.To(life.Boot), life.Name, slices.Max(life.Numbers), life.Present})
+					lives = append(lives, peerLife{life.Boot, links().To(life.Boot), life.Name, slices.Max(life.Numbers), life.Present})
 				}
 			}
 			return lives

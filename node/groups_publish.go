@@ -129,7 +129,7 @@ func (n *Node) recipients(group string) []recipient {
 
 // reach does something at another node, unless there is no way to it.
 func (n *Node) reach(to recipient, there func(*mesh.Peer) error) error {
-	if to.absent && !n.member.cluster.Mesh().Up(to.peer.Boot()) { // a live link outranks a gossiped death
+	if to.absent && !n.member.cluster().Mesh().Up(to.peer.Boot()) { // a live link outranks a gossiped death
 		return mesh.ErrUnreachable
 	}
 	return there(to.peer)

@@ -142,7 +142,7 @@ func askAll[T any](ctx context.Context, n *Node, own T, kind mesh.RequestKind, b
 	defer cancel()
 	var asking sync.WaitGroup
 	var mu sync.Mutex // of answers and missing
-	for _, life := range n.member.cluster.Nodes() {
+	for _, life := range n.member.cluster().Nodes() {
 		if life.Self || len(life.Numbers) == 0 {
 			continue // it has no connection
 		}
@@ -151,7 +151,7 @@ func askAll[T any](ctx context.Context, n *Node, own T, kind mesh.RequestKind, b
 			var reply []byte
 			err := mesh.ErrUnreachable
 			if life.Present {
-				reply, err = n.member.cluster.Mesh().Request(ctx, life.Boot, kind, body)
+				reply, err = n.member.cluster().Mesh().Request(ctx, life.Boot, kind, body)
 			}
 			if err == nil {
 				answer, err = decode(reply)

@@ -42,6 +42,7 @@ func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 		SendTimeout: o.SendTimeout,
 		OutcomeOf:   codeOf,
 		EndOf:       endOf,
+		LostAfter:   o.LostAfter,
 		Waiting:     o.Waiting,
 		Logger:      o.Logger,
 	}
@@ -88,7 +89,12 @@ func parseAddr(text string) (netip.AddrPort, error) {
 // A member is the node's part in a cluster: it grants numbers, and knows who
 // holds those of others.
 type member struct {
-	cluster *cluster.Cluster
+	cfg     cluster.Config                  // immutable: of every life
+	current atomic.Pointer[cluster.Cluster] // the life that is, or was last
+	retired chan struct{}                   // a token: a life was retired; never closed
+	reborn  func()                          // told of a further life
+	between atomic.Bool                     // one life was retired, and the next has not begun
+	given   bool                            // the last one is closed already; read after running.Wait
 	owner   *owner
 	logger  *slog.Logger
 	flush   time.Duration      // flushTimeout, or less in tests
@@ -102,7 +108,7 @@ type member struct {
 // told of messages that were accepted for connections of other nodes and not
 // delivered, lose of those for the members of a group.
 func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered), lose func(mesh.Undelivered, *slog.Logger)) (*member, error) {
-	m := &member{owner: own, logger: cfg.Logger}
+	m := &member{owner: own, logger: cfg.Logger, retired: make(chan struct{}, 1), reborn: func() {}}
 	cfg.Undelivered = func(u mesh.Undelivered) {
 		if u.Group != "" {
 			lose(u, cfg.Logger)
@@ -110,13 +116,18 @@ func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered),
 		}
 		tell(transport.Undelivered{ID: u.ID, Outcome: lostTo(u), Count: u.Messages})
 	}
-	var err error
-	m.cluster, err = cluster.New(cfg)
+	c, err := cluster.New(cfg)
 	if err != nil {
 		return nil, clusterFault(err)
 	}
+	m.cfg = cfg
+	m.current.Store(c)
 	return m, nil
 }
+
+// cluster is the part in the cluster that this node has now: another one in each
+// life.
+func (m *member) cluster() *cluster.Cluster { return m.current.Load() }
 
 // clusterFault gives an error of the cluster the names of this package.
 func clusterFault(err error) error {
@@ -131,13 +142,13 @@ func clusterFault(err error) error {
 
 // run opens the port between nodes and takes part in the cluster, until Close.
 func (m *member) run(ctx context.Context) error {
-	if err := m.cluster.Listen(ctx); err != nil {
+	if err := m.cluster().Listen(ctx); err != nil {
 		return clusterFault(err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
 	m.running.Go(func() {
-		m.err = m.cluster.Run(life)
+		m.err = m.live(life)
 		m.over.Store(true)
 		if life.Err() == nil {
 			m.logger.Error("cluster left; only clients of this node can be reached from here, and they from no other node",
@@ -148,7 +159,12 @@ func (m *member) run(ctx context.Context) error {
 }
 
 // Grant implements granter.
-func (m *member) Grant(ctx context.Context) (NodeNumber, error) { return m.cluster.Grant(ctx) }
+func (m *member) Grant(ctx context.Context) (NodeNumber, error) {
+	if m.between.Load() {
+		return 0, errBetweenLives
+	}
+	return m.cluster().Grant(ctx)
+}
 
 // flushTimeout bounds how long a node that closes waits for the outcomes of
 // what it sent to others.
@@ -160,9 +176,9 @@ const flushTimeout = 5 * time.Second
 // goes on sending, takes nothing of the time for the goodbye.
 func (m *member) leave(ctx context.Context) {
 	flushing, cancel := context.WithTimeout(ctx, m.flush)
-	_ = m.cluster.Mesh().Flush(flushing) // late is no fault
+	_ = m.cluster().Mesh().Flush(flushing) // late is no fault
 	cancel()
-	m.cluster.Leave(ctx)
+	m.cluster().Leave(ctx)
 	m.stop()
 	m.running.Wait()
 }
@@ -175,20 +191,23 @@ func (m *member) Close() error {
 		m.running.Wait()
 	}
 	m.owner.waits.Wait()
-	return errors.Join(m.err, m.cluster.Close())
+	if m.given {
+		return m.err
+	}
+	return errors.Join(m.err, m.cluster().Close())
 }
 
 // route returns who carries to the connections of a number that is not this
 // node's own, as far as this node knows.
 func (m *member) route(ctx context.Context, n NodeNumber, local carrier) (carrier, error) {
-	if m.over.Load() {
+	if m.over.Load() || m.between.Load() {
 		return nil, ErrUnreachable
 	}
-	peer, err := m.cluster.Locate(ctx, n)
+	peer, err := m.cluster().Locate(ctx, n)
 	switch {
 	case err != nil:
 		return nil, outcomeOf(err)
-	case peer.Boot() == m.cluster.Boot():
+	case peer.Boot() == m.cluster().Boot():
 		return local, nil // granted to us a moment ago
 	default:
 		return remoteCarrier{peer}, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flamingo/cluster/gossip"
+	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
 	"flamingo/transport"
@@ -33,6 +34,9 @@ type Node struct {
 	local   *localCarrier
 	groups  *groups
 	drain   *draining
+	owner   *owner   // of local, for whoever may come before it
+	watches *watches // that this node has begun
+	watched *watched // on its connections
 	logger  *slog.Logger
 
 	// life is done when stop is called, which ends every goroutine of the node;
@@ -100,7 +104,10 @@ func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
 func (n *Node) build(s surroundings) error {
 	cfg, faults := n.opts.transportConfig()
 	n.groups = newGroups(&n.opts)
-	cfg.IDs, cfg.Listen, cfg.Ended = lateIDs{n}, s.listen, n.groups.ended
+	own := &owner{}
+	n.owner, n.watches = own, newWatches(n)
+	n.watched = newWatched(own.lookAt, cmp.Or(n.opts.MaxWatched, DefaultMaxWatched), cmp.Or(n.opts.MaxWatches, DefaultMaxWatches))
+	cfg.IDs, cfg.Listen, cfg.Ended, cfg.Over = lateIDs{n}, s.listen, n.groups.ended, n.watched.ended
 	var err error
 	if n.clients, err = transport.New(cfg); err != nil {
 		faults = append(faults, err)
@@ -109,8 +116,8 @@ func (n *Node) build(s surroundings) error {
 	membership, more := n.opts.clusterConfig()
 	membership.Network, membership.Now = s.network, s.clock.now
 	membership.Timing, membership.Election = s.gossip, s.election
-	own := &owner{}
 	membership.Owner, membership.Groups, membership.Asked = own, n.groups, groupRequests{n.groups, own}
+	membership.Watched, membership.Watching, membership.Changed = peerWatches{n.watched}, n.watches, n.watches.signal
 	if err := membership.Check(); err != nil {
 		more = append(more, clusterFault(err))
 	}
@@ -124,9 +131,10 @@ func (n *Node) build(s surroundings) error {
 	if n.member, err = newMember(membership, own, n.clients.AddUndelivered, n.groups.lose); err != nil {
 		return err
 	}
-	n.groups.peerOf = n.member.cluster.Mesh().To
+	n.groups.peerOf = func(boot idspace.BootID) *mesh.Peer { return n.member.cluster().Mesh().To(boot) }
 	n.member.flush = cmp.Or(s.flush, flushTimeout)
 	n.granter = n.member
+	n.member.reborn = n.watches.reborn
 	return nil
 }
 
@@ -142,7 +150,10 @@ func (n *Node) start(ctx context.Context, c clock) error {
 	if err != nil {
 		return err
 	}
-	ext := &extender{granter: n.granter, wanted: make(chan struct{}, 1), clock: c, logger: n.logger}
+	ext := &extender{granter: n.granter, wanted: make(chan struct{}, 1), clock: c, logger: n.logger, retire: n.endRetired}
+	if n.member != nil {
+		ext.retired = n.member.retired
+	}
 	if n.ids, err = idspace.NewSequence(first, ext.want); err != nil {
 		return err
 	}
@@ -150,15 +161,26 @@ func (n *Node) start(ctx context.Context, c clock) error {
 		return err
 	}
 	n.local = &localCarrier{clients: n.clients, ids: n.ids, groups: n.groups}
+	n.owner.local.Store(n.local)
 	if n.member != nil {
-		n.member.owner.local.Store(n.local)
 		herald := n.newAnnouncer()
 		n.groups.announcer.Store(herald)
 		n.running.Go(func() { herald.run(n.life) })
 	}
 	n.running.Go(func() { ext.run(n.life, n.ids) })
-	n.running.Go(func() { _ = n.clients.Run(n.life) })
+	n.running.Go(n.serve)
 	return nil
+}
+
+// serve runs the clients, and then no more the watches, which are told how those
+// have ended.
+func (n *Node) serve() {
+	ctx, stop := context.WithCancel(context.WithoutCancel(n.life))
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
+	watching.Go(func() { n.watches.run(ctx) })
+	_ = n.clients.Run(n.life)
 }
 
 // lateIDs issues the ids of a node that has its number by the time one is
@@ -195,7 +217,7 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.drain.end()
 	if n.member != nil {
-		n.member.cluster.Drain()
+		n.member.cluster().Drain()
 	}
 	err := n.clients.Shutdown(ctx)
 	if n.member != nil {

@@ -43,7 +43,7 @@ func (n *Node) Nodes() []NodeInfo {
 		return []NodeInfo{{Name: name, Number: slices.Max(numbers), Numbers: numbers, State: state.String(), Self: true}}
 	}
 	var nodes []NodeInfo
-	for _, life := range n.member.cluster.Nodes() {
+	for _, life := range n.member.cluster().Nodes() {
 		nodes = append(nodes, nodeInfo(&life))
 	}
 	return nodes

@@ -147,10 +147,13 @@ func writeDurably(path, text string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// extender obtains a further number whenever the sequence asks for one.
+// extender obtains a further number whenever the sequence asks for one, and the
+// first one of another life when this one was retired.
 type extender struct {
 	granter granter
-	wanted  chan struct{} // a number is wanted; capacity 1, never closed
+	wanted  chan struct{}               // a number is wanted; capacity 1, never closed
+	retired <-chan struct{}             // this life was retired; nil alone
+	retire  func(context.Context) error // ends the connections of the life that was
 	clock   clock
 	logger  *slog.Logger
 }
@@ -163,29 +166,54 @@ func (e *extender) want() {
 	}
 }
 
-// run extends ids until ctx is done. A grant that fails is asked for again.
+// run extends ids until ctx is done. A grant that fails is asked for again. What
+// was granted to a life before it turned out to be retired goes with it, as both
+// happen here.
 func (e *extender) run(ctx context.Context, ids *idspace.Sequence) {
-	const retry = time.Second
-	for {
+	for ctx.Err() == nil {
 		select {
+		case <-e.retired:
+			e.begin(ctx, ids)
+			continue
+		default:
+		}
+		if ids.Wanting() {
+			e.extend(ctx, ids)
+			continue
+		}
+		select {
+		case <-e.retired:
+			e.begin(ctx, ids)
 		case <-e.wanted:
 		case <-ctx.Done():
-			return
 		}
-		for ids.Wanting() && ctx.Err() == nil {
-			n, err := e.granter.Grant(ctx)
-			if err == nil {
-				err = ids.Extend(n)
-			}
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				e.logger.Warn("no further node number", "err", err, "ids_left", ids.Remaining())
-				_ = e.clock.sleep(ctx, retry)
-				continue
-			}
-			e.logger.Info("further node number", "number", n)
-		}
+	}
+}
+
+// begin gives up the numbers of a life that was retired, and its connections.
+func (e *extender) begin(ctx context.Context, ids *idspace.Sequence) {
+	numbers := ids.Numbers()
+	ids.Retire()
+	e.logger.Warn("this node was retired: its connections end, and it takes another number", "numbers", numbers)
+	if err := e.retire(ctx); err != nil && ctx.Err() == nil {
+		e.logger.Error("connections of a retired number are left", "err", err)
+	}
+}
+
+func (e *extender) extend(ctx context.Context, ids *idspace.Sequence) {
+	const retry = time.Second
+	n, err := e.granter.Grant(ctx)
+	if err == nil {
+		err = ids.Extend(n)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, errBetweenLives):
+		_ = e.clock.sleep(ctx, retry/10)
+	case err != nil:
+		e.logger.Warn("no further node number", "err", err, "ids_left", ids.Remaining())
+		_ = e.clock.sleep(ctx, retry)
+	default:
+		e.logger.Info("further node number", "number", n)
 	}
 }

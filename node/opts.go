@@ -225,6 +225,20 @@ type Opts struct {
 	// Zero means 5 s; at most 1 h.
 	SendTimeout time.Duration
 
+	// LostAfter is how long nobody who votes on numbers may have had contact with a
+	// node before its number is retired: its ids are gone, and when it comes back
+	// it takes another number. Zero means 1 h; 1 min to 720 h; less than 0 for never.
+	LostAfter time.Duration
+
+	// MaxWatches bounds the watches that this node has begun, and those that it
+	// lets any other node have on its connections: Watch answers ErrBackpressure,
+	// or tells WatchRefused. Zero means 65,536; at most 1<<24.
+	MaxWatches int
+
+	// MaxWatched bounds the watches of all nodes together on the connections of
+	// this one. Zero means 262,144; at most 1<<24.
+	MaxWatched int
+
 	// Logger receives what an operator should see. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -313,6 +327,7 @@ func (o *Opts) contradictions() (faults []error) {
 		faults = append(faults, badOption("MaxMessage", o.MaxMessage, fmt.Sprintf("0 to %d", framing.MaxMessageLimit)))
 	}
 	faults = append(faults, o.groupFaults()...)
+	faults = append(faults, o.watchFaults()...)
 	if o.Delim != 0 && !o.BufferTillDelim {
 		faults = append(faults, badOption("Delim", strconv.QuoteRune(rune(o.Delim)), "given only with BufferTillDelim"))
 	}

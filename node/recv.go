@@ -25,6 +25,11 @@ const (
 	ReasonTimeout  = transport.ReasonTimeout  // the first message was not there in time
 	ReasonLifetime = transport.ReasonLifetime // the connection reached its listener's max-lifetime
 	ReasonDrained  = transport.ReasonDrained  // this node is drained, and it was the connection's turn
+	ReasonRetired  = transport.ReasonRetired  // the cluster had given this node up, and it took another number
+
+	// Of watches alone.
+	ReasonNodeEnded = transport.ReasonNodeEnded // its node has left, or was started again
+	ReasonUnknown   = transport.ReasonUnknown   // nobody remembers
 )
 
 // RecvOpen waits for the next connection that this node has accepted. The
