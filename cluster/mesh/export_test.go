@@ -156,6 +156,15 @@ func (m *Mesh) ForgetFrames() { m.doubling = true }
 // ForgetSessions has m forget every session when its stream ends.
 func (m *Mesh) ForgetSessions() { m.forgetful = true }
 
+// AllFeatures are those of this release.
+const AllFeatures = uint64(allFeatures)
+
+// SetFeatures and SetVersions have m be of another release. It is called before
+// Run.
+func (m *Mesh) SetFeatures(f uint64) { m.features = features(f) }
+
+func (m *Mesh) SetVersions(v [2]uint64) { m.min, m.max = v[0], v[1] }
+
 // Layouts returns name and fields of every frame, by kind.
 func Layouts() map[int][2]string {
 	all := make(map[int][2]string)

@@ -186,6 +186,7 @@ type rig struct {
 	dial   func(from, to *node) error                // nil error: the dial succeeds
 	wrap   func(from, to *node, c net.Conn) net.Conn // around the dialling end
 	config func(*mesh.Config)
+	made   func()                            // called before the nodes run; nil for nothing
 	raw    map[idspace.BootID]func(net.Conn) // ends of streams that are no mesh
 
 	mu    sync.Mutex
@@ -244,6 +245,9 @@ func (r *rig) run() (stop func()) {
 			r.tb.Fatal(err)
 		}
 		n.Mesh = m
+	}
+	if r.made != nil {
+		r.made()
 	}
 	for _, n := range r.nodes {
 		wg.Go(func() {
