@@ -42,6 +42,8 @@ type runCommand struct {
 	Data        string        `group:"cluster" key:"node.data" placeholder:"DIR" help:"Data directory: the last number, and the node's part of what the cluster agreed on."`
 	Ephemeral   bool          `group:"cluster" key:"node.ephemeral" help:"Allow --expect above 1 without --data: when most of these nodes have ended, the cluster has."`
 	Name        string        `group:"cluster" key:"node.name" placeholder:"NAME" help:"The node's name, for people; if nothing is said the host's."`
+	LostAfter   time.Duration `group:"cluster" key:"cluster.lost_after" placeholder:"TIME" help:"How long no voter may have had contact with a node before it is retired; 0 is 1h, less than 0 never."`
+
 	SendTimeout time.Duration `group:"cluster" key:"limits.send_timeout" placeholder:"TIME" help:"How long a send waits for room on the way to another node; 0 is 5s."`
 
 	ClusterKeyFile string `group:"cluster" key:"cluster.key_file" placeholder:"FILE" help:"File with the key that all nodes share, which flamingo keygen writes: everything between nodes is encrypted, and nobody without the key is one. Several keys, one a line: the first is used, all are accepted. The file is followed."`
@@ -123,6 +125,7 @@ func (r *runCommand) opts() (node.Opts, error) {
 		ClusterTLSKey:    r.ClusterTLSKey,
 		ClusterTLSCA:     r.ClusterTLSCA,
 		SendTimeout:      r.SendTimeout,
+		LostAfter:        r.LostAfter,
 	}
 	raw := isRaw(r.Framing)
 	if raw {

@@ -95,7 +95,7 @@ func flagsOf(t testing.TB) map[string]*kong.Flag {
 func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 	want := []string{
 		"admin.address", "admin.token_file", "app",
-		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.name",
+		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.lost_after", "cluster.name",
 		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
 		"drain.duration", "drain.wait", "framing",
 		"limits.activity_timeout", "limits.close_timeout", "limits.closed_memory", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
@@ -137,6 +137,7 @@ cluster:
   expect: 3
   name: birds
   insecure: yes
+  lost_after: 2h
   key_file: /cluster.key
   tls_cert: /ash.pem
   tls_key: /ash-key.pem
@@ -158,7 +159,7 @@ log: {level: warn, format: json}
 		MaxConns: 10, ActivityTimeout: 90 * time.Second, CloseTimeout: 3 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second, DrainDuration: 7 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
 		ClusterKeyFile: "/cluster.key", ClusterTLSCert: "/ash.pem", ClusterTLSKey: "/ash-key.pem", ClusterTLSCA: "/ca.pem",
-		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second,
+		Data: "/data", Name: "ash", SendTimeout: 4 * time.Second, LostAfter: 2 * time.Hour,
 		Admin: "127.0.0.1:6", TokenFile: "/token", LogLevel: slog.LevelWarn, LogFormat: "json",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -125,6 +125,7 @@ var honest = []struct {
 	{"POST", sample + "/messages", 202},
 	{"POST", sample + "/messages?ack=written", 200},
 	{"GET", "/api/v1/nodes", 200},
+	{"POST", "/api/v1/nodes/01adc9000/retire", 204},
 }
 
 func eachGuard(t *testing.T, test func(t *testing.T, h *admin.Handler, f *fake, attacks []attack)) {

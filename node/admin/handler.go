@@ -60,6 +60,7 @@ type target interface {
 	Describe(ctx context.Context, id node.ID) (node.ConnInfo, error)
 	Connections(cursor string, limit int) (node.Page, error)
 	Nodes() []node.NodeInfo
+	Retire(ctx context.Context, number node.NodeNumber, anyway bool) error
 	Closing() bool
 	StartDrain(plan node.DrainPlan) error
 	DrainDefault() node.DrainPlan

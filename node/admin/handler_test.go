@@ -30,6 +30,7 @@ func TestNodeThatWaitsIsAliveAndNotReady(t *testing.T) {
 		{"DELETE", "/api/v1/connections/01adc9000000002a"},
 		{"POST", "/api/v1/connections/01adc9000000002a/messages"},
 		{"GET", "/api/v1/nodes"},
+		{"POST", "/api/v1/nodes/01adc9000/retire"},
 		{"GET", "/api/v1/ids/01adc9000000002a"},
 	} {
 		got := a.expect(r.method, r.target, "", 503, "not-ready")

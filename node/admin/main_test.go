@@ -325,6 +325,10 @@ func (f *fake) DisconnectWith(id node.ID, code int, reason string) error {
 	return f.note(call{op: "disconnect", id: id, msg: fmt.Sprintf("%d %q", code, reason)})
 }
 
+func (f *fake) Retire(_ context.Context, number node.NodeNumber, anyway bool) error {
+	return f.note(call{op: "retire", msg: fmt.Sprintf("%v %t", number, anyway)})
+}
+
 func (f *fake) Describe(_ context.Context, id node.ID) (node.ConnInfo, error) {
 	return node.ConnInfo{ID: id}, f.note(call{op: "describe", id: id})
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -42,6 +43,32 @@ func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error 
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
 	return writeJSON(w, http.StatusOK, list)
+}
+
+// retire answers POST /api/v1/nodes/{number}/retire.
+func (h *Handler) retire(n target, w http.ResponseWriter, r *http.Request) error {
+	number, err := idspace.ParseNodeNumber(r.PathValue("number"))
+	if err != nil {
+		return fail(problemBadRequest, "node number: %v; allowed are nine hexadecimal digits, such as 01adc9000", err)
+	}
+	values, err := parametersOf(r, "anyway")
+	if err != nil {
+		return err
+	}
+	anyway, err := choice(values, "anyway", "false", "true")
+	if err != nil {
+		return err
+	}
+	switch err := n.Retire(r.Context(), number, anyway == "true"); {
+	case errors.Is(err, node.ErrPresent):
+		return fail(problemPresent, "%v", err)
+	case errors.Is(err, node.ErrAlone):
+		return fail(problemAlone, "%v", err)
+	case err != nil:
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // parts is what an id says of itself.

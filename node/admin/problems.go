@@ -75,6 +75,8 @@ const (
 	problemNoSuchMethod = "no-such-method"
 	problemSlowRequest  = "slow-request"
 	problemWrongHost    = "wrong-host"
+	problemPresent      = "present"
+	problemAlone        = "alone"
 	problemBusy         = "busy"
 	problemNotReady     = "not-ready"
 	problemInternal     = "internal"
@@ -175,6 +177,14 @@ var problems = [...]Problem{
 	{
 		problemWrongHost, 421, "The host is not this node's", false, exitUsage, nil,
 		"A node without a token answers only to localhost, to an address of loopback, and to the names it was given, so that no web page reaches it under a name of its own.",
+	},
+	{
+		problemPresent, 409, "The node is present", false, exitOther, nil,
+		"A node that is there is not retired: drain it instead. With anyway=true it is retired all the same, and ends its clients' connections.",
+	},
+	{
+		problemAlone, 409, "The node stands alone", false, exitUsage, nil,
+		"The node that was asked belongs to no cluster, so there is no other node to retire.",
 	},
 	{
 		problemBusy, 429, "Too many messages at once", true, exitNotNow, nil,

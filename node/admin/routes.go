@@ -31,6 +31,7 @@ func (h *Handler) resources() []*resource {
 			"GET":  h.withNode(h.showDrain),
 			"POST": h.withNode(h.startDrain),
 		}},
+		{h: h, path: "/api/v1/nodes/{number}/retire", access: forBearers, methods: map[string]action{"POST": h.withNode(h.retire)}},
 		{h: h, path: "/api/v1/ids/{id}", access: forBearers, methods: map[string]action{"GET": h.withNode(h.decode)}},
 	}...)
 }
