@@ -68,6 +68,18 @@ type (
 	DrainProgress = node.DrainProgress
 	// DrainPhase is a part of it.
 	DrainPhase = node.DrainPhase
+	// WatchEvent says what became of a connection that is watched.
+	WatchEvent = node.WatchEvent
+	// WatchState is such a fact.
+	WatchState = node.WatchState
+	// Published says whom a message to a group has reached.
+	Published = node.Published
+	// MembersPage is a part of the members of a group.
+	MembersPage = node.MembersPage
+	// GroupsPage is a part of a list of groups.
+	GroupsPage = node.GroupsPage
+	// NodeError says why a node's part of an answer is missing.
+	NodeError = node.NodeError
 	// Page is a part of a list of connections.
 	Page = node.Page
 	// SlowClient says what becomes of a send to a client that reads too slowly.
@@ -76,6 +88,8 @@ type (
 	Ignore = node.Ignore
 	// OpError says which operation on which id had which outcome.
 	OpError = node.OpError
+	// GoneError is an ErrGone that says when and why the connection ended.
+	GoneError = node.GoneError
 )
 
 // Values of Opts.SlowClient and Opts.Ignore.
@@ -109,6 +123,19 @@ const (
 	ReasonTimeout  = node.ReasonTimeout
 	ReasonLifetime = node.ReasonLifetime
 	ReasonDrained  = node.ReasonDrained
+	ReasonRetired  = node.ReasonRetired
+
+	ReasonNodeEnded = node.ReasonNodeEnded
+	ReasonUnknown   = node.ReasonUnknown
+)
+
+// What a watch tells; package node says what each means.
+const (
+	WatchUnreachable = node.WatchUnreachable
+	WatchReachable   = node.WatchReachable
+	WatchClosed      = node.WatchClosed
+	WatchRefused     = node.WatchRefused
+	WatchNeverIssued = node.WatchNeverIssued
 )
 
 // Phases of a drain; package node says what each means.
@@ -132,6 +159,8 @@ var (
 	ErrBadID        = node.ErrBadID
 	ErrClosed       = node.ErrClosed
 	ErrBadCloseCode = node.ErrBadCloseCode
+	ErrBadGroup     = node.ErrBadGroup
+	ErrLimit        = node.ErrLimit
 	ErrBadOption    = node.ErrBadOption
 )
 

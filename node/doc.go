@@ -12,7 +12,8 @@
 //	SendClose            end a connection
 //
 // JoinGroup makes a connection a member of a group, and Publish sends to its
-// members, wherever they are. SetMeta notes something about a connection.
+// members, wherever they are. SetMeta notes something about a connection. Watch
+// tells what becomes of one, on whatever node.
 //
 // Serve calls a Handler instead, in order for each connection. Send waits until
 // a message is written; SendMany sends one message to many. Disconnect ends a
