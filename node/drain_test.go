@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -99,11 +100,7 @@ func (c *crowd) sayTo(t *testing.T, owner *node.Node, from ...*node.Node) map[no
 func takeCloses(n *node.Node) <-chan map[node.ID]node.Reason {
 	taken := make(chan map[node.ID]node.Reason, 1)
 	go func() {
-		all := make(map[node.ID]node.Reason)
-		for id, why := range n.Closes() {
-			all[id] = why
-		}
-		taken <- all
+		taken <- maps.Collect(n.Closes())
 	}()
 	return taken
 }

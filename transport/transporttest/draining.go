@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -54,17 +55,17 @@ func drainFlushes(t *testing.T, s suite) {
 	}
 	var reading sync.WaitGroup
 	for id, c := range all {
-		want := ""
+		var want strings.Builder
 		for k := range messages {
 			msg := fmt.Sprint("message ", k)
 			if err := r.SendData(id, []byte(msg)); err != nil {
 				t.Error(err)
 			}
-			want += msg + "\n"
+			want.WriteString(msg + "\n")
 		}
 		reading.Go(func() {
-			if got := c.rest(); got != want {
-				t.Errorf("client read %d bytes, want %d", len(got), len(want))
+			if got := c.rest(); got != want.String() {
+				t.Errorf("client read %d bytes, want %d", len(got), want.Len())
 			}
 			c.Close()
 		})
