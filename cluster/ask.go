@@ -18,6 +18,10 @@ const askTimeout = 3 * time.Second
 // errNoLeader: nobody that answers leads, or knows who does.
 var errNoLeader = errors.New("no leader answers")
 
+// errNoAnswer: the request did not reach the node, or its answer did not come. What
+// the mesh says of that node is no answer to what it was asked.
+var errNoAnswer = errors.New("no answer")
+
 // A code is the first byte of an answer that another node than the leader may
 // have to give. Append only.
 type code uint8
@@ -46,6 +50,8 @@ func codeOf(err error) code {
 	switch {
 	case err == nil:
 		return codeOK
+	case errors.Is(err, errNoAnswer): // that a peer is gone does not say that the number asked for is
+		return codeFailed
 	case errors.Is(err, consensus.ErrNotLeader), errors.Is(err, consensus.ErrStopped):
 		return codeNotLeader
 	case errors.Is(err, consensus.ErrBusy):
@@ -139,7 +145,7 @@ func (c *Cluster) askOne(ctx context.Context, boot idspace.BootID, kind mesh.Req
 	defer cancel()
 	b, err := c.mesh.Request(ctx, boot, kind, body)
 	if err != nil {
-		return fmt.Errorf("node %s: %w", boot, err)
+		return fmt.Errorf("%w: node %s: %w", errNoAnswer, boot, err)
 	}
 	if len(b) < headLen {
 		return errBadRequest

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -46,6 +47,12 @@ func (c *Cluster) TrustRetired() { c.trustRetired.Store(true) }
 
 // LiveOn has this node go on after its life was retired.
 func (c *Cluster) LiveOn() { c.endOnce.Do(func() {}) }
+
+// IsFinal reports whether askLeader asks nobody else after an error of askOne.
+func IsFinal(err error) bool { return codeOf(err).final() }
+
+// NoAnswer is what askOne makes of an error of the mesh.
+func NoAnswer(err error) error { return fmt.Errorf("%w: node: %w", errNoAnswer, err) }
 
 // Founders are the servers that this node would propose if it expected so many.
 func (c *Cluster) Founders(expect int) []idspace.ServerID { return c.foundersOf(expect) }

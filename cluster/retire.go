@@ -58,7 +58,7 @@ func (c *Cluster) Retire(ctx context.Context, n idspace.NodeNumber, anyway bool)
 		switch {
 		case err == nil:
 			return nil
-		case !first && errors.Is(err, mesh.ErrGone) && c.confirmView(ctx) == nil && c.Fate(n) == FateRetired:
+		case !first && errors.Is(err, mesh.ErrGone) && c.confirmView(ctx) == nil && c.view().retired[n]:
 			return nil // by an attempt whose answer was lost
 		case codeOf(err).final():
 			return err

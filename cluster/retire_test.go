@@ -100,6 +100,18 @@ func TestNoFrameIsExchangedWithARetiredNode(t *testing.T) {
 	}
 }
 
+// Gossip buries a node late: whoever is asked first may be its former life.
+func TestPeerThatIsGoneHasNotSaidThatTheNumberIs(t *testing.T) {
+	if !cluster.IsFinal(mesh.ErrGone) {
+		t.Error("a leader that says that the number is gone is not taken at its word")
+	}
+	for _, err := range []error{mesh.ErrGone, mesh.ErrNeverIssued, mesh.ErrUnreachable} {
+		if cluster.IsFinal(cluster.NoAnswer(err)) {
+			t.Errorf("%v of a request to a node is taken for what that node says", err)
+		}
+	}
+}
+
 func TestOnlyTheAbsentAreRetiredUnlessAnyway(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		lives := w.startAll(w.plans(3, 3))

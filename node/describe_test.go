@@ -112,7 +112,10 @@ func TestStatsCountWhatHappened(t *testing.T) {
 		a, idA := connectID(t, n)
 		b := connect(t, n)
 		a.say("one\ntwo\n")
-		until(t, "the messages", func() bool { return n.Stats().QueuedMessages == 2 })
+		until(t, "the messages", func() bool { // which are queued before they are counted
+			st := n.Stats()
+			return st.QueuedMessages == 2 && st.MessagesIn == 2 && st.BytesIn == 8
+		})
 		until(t, "the open", func() bool { return n.Stats().OpensWaiting == 1 })
 		st := n.Stats()
 		if st.Connections != 2 || st.MaxConns != 10 || st.Accepted != 2 || len(st.Closed) != 0 {
