@@ -289,8 +289,11 @@ func FuzzFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		kind := map[uint8]uint64{1: got.Ints[2], 2: got.Ints[2], 3: got.Ints[1]}[got.Kind]
-		code := map[uint8]uint64{4: got.Ints[2], 5: got.Ints[2]}[got.Kind]
+		kind := map[uint8]uint64{1: got.Ints[2], 2: got.Ints[2], 3: got.Ints[1], 10: got.Ints[5], 18: max(got.Ints[1], got.Ints[2]), 22: max(got.Ints[1], got.Ints[3])}[got.Kind]
+		code := map[uint8]uint64{4: got.Ints[2], 5: got.Ints[2], 10: got.Ints[6]}[got.Kind]
+		if got.Kind == 10 && got.Ints[4] > math.MaxInt64 || got.Kind == 22 && got.Ints[2] > math.MaxInt64 {
+			return
+		}
 		if kind > math.MaxUint8 || code > math.MaxUint16 || got.Kind == 6 && got.Ints[2] > 1 { // a lane looks at these itself
 			return
 		}
