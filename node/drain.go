@@ -162,7 +162,7 @@ func (n *Node) runDrain(ctx context.Context, plan DrainPlan) {
 		n.logger.Info("draining: everybody is served, new clients too", "wait", plan.Wait, "connections", n.clients.Left())
 	}
 	if n.member != nil {
-		n.member.cluster().Drain()
+		n.member.drain()
 		n.member.cluster().HandOver(ctx)
 	}
 	select {

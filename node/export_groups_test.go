@@ -36,7 +36,7 @@ func NewHerald(boot idspace.BootID) *Herald {
 				if err != nil {
 					return nil, err
 				}
-				version, err := h.others.hear(boot, nil, a)
+				version, err := h.others.hear(boot, a)
 				return encodeVersion(version), err
 			})
 		},
@@ -108,7 +108,7 @@ func HearGroups(bodies ...[]byte) {
 	rs := newReplicas(1 << 10)
 	for _, body := range bodies {
 		if a, err := decodeAnnouncement(body); err == nil {
-			_, _ = rs.hear(idspace.BootID{1}, nil, a)
+			_, _ = rs.hear(idspace.BootID{1}, a)
 		}
 	}
 }

@@ -18,7 +18,6 @@ import (
 // connections, and which groups have members elsewhere (ADR 21).
 type groups struct {
 	clients *transport.Transport // set before anything is served, as the next
-	peerOf  func(idspace.BootID) *mesh.Peer
 
 	members *memberships
 	meta    *metadata
@@ -156,7 +155,7 @@ func (n *Node) newAnnouncer() *announcer {
 		lives: func() (lives []peerLife) {
 			for _, life := range n.member.cluster().Nodes() {
 				if !life.Self && len(life.Numbers) > 0 {
-					lives = append(lives, peerLife{life.Boot, links().To(life.Boot), life.Name, slices.Max(life.Numbers), life.Present})
+					lives = append(lives, peerLife{life.Boot, life.Name, slices.Max(life.Numbers), life.Present})
 				}
 			}
 			return lives
@@ -291,7 +290,7 @@ func (g *groups) hear(peer idspace.BootID, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, err := g.others.hear(peer, g.peerOf(peer), a)
+	version, err := g.others.hear(peer, a)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"flamingo/cluster/mesh"
 	"flamingo/idspace"
 )
 
@@ -28,7 +27,6 @@ const (
 // A peerLife is a life of another node that may hold members.
 type peerLife struct {
 	boot    idspace.BootID
-	peer    *mesh.Peer
 	name    string
 	number  NodeNumber // its newest
 	present bool

@@ -129,10 +129,11 @@ func (n *Node) recipients(group string) []recipient {
 
 // reach does something at another node, unless there is no way to it.
 func (n *Node) reach(to recipient, there func(*mesh.Peer) error) error {
-	if to.absent && !n.member.cluster().Mesh().Up(to.peer.Boot()) { // a live link outranks a gossiped death
+	links := n.member.cluster().Mesh()   // another one in each life of this node
+	if to.absent && !links.Up(to.boot) { // a live link outranks a gossiped death
 		return mesh.ErrUnreachable
 	}
-	return there(to.peer)
+	return there(links.To(to.boot))
 }
 
 // rosters are where the members of a group are listed while something is done with

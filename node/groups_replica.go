@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync"
 
-	"flamingo/cluster/mesh"
 	"flamingo/idspace"
 )
 
@@ -14,7 +13,6 @@ const maxHints = 4096
 
 // A replica is what this node knows of the groups that have members at a peer.
 type replica struct {
-	peer    *mesh.Peer
 	name    string // for people
 	number  NodeNumber
 	absent  bool   // gossip does not see it
@@ -58,7 +56,7 @@ func newReplicas(mostGroups int) *replicas {
 
 // A recipient is a peer that may have members of a group.
 type recipient struct {
-	peer   *mesh.Peer
+	boot   idspace.BootID
 	name   string
 	number NodeNumber
 	absent bool
@@ -68,9 +66,9 @@ type recipient struct {
 func (rs *replicas) interested(h nameHash) (to []recipient) {
 	rs.mu.RLock()
 	defer rs.mu.RUnlock()
-	for _, r := range rs.of {
+	for boot, r := range rs.of {
 		if r.maybe(h) {
-			to = append(to, recipient{r.peer, r.name, r.number, r.absent})
+			to = append(to, recipient{boot, r.name, r.number, r.absent})
 		}
 	}
 	return to
@@ -89,7 +87,7 @@ func (rs *replicas) meet(peers []peerLife) {
 		case r == nil && !p.present: // nobody knows what it has, and nobody reaches it
 			continue
 		case r == nil:
-			r = &replica{peer: p.peer}
+			r = &replica{}
 			rs.of[p.boot] = r
 		}
 		if r.absent = !p.present; !r.absent { // else its name is not known any more
@@ -118,12 +116,12 @@ func (rs *replicas) version(boot idspace.BootID) uint64 {
 
 // hear takes what a peer tells and returns the version of it that is known from
 // then on: 0 asks for everything.
-func (rs *replicas) hear(boot idspace.BootID, peer *mesh.Peer, a announcement) (version uint64, err error) {
+func (rs *replicas) hear(boot idspace.BootID, a announcement) (version uint64, err error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r := rs.of[boot]
 	if r == nil { // it has heard of us before we have of it
-		r = &replica{peer: peer}
+		r = &replica{}
 		rs.of[boot] = r
 	}
 	if a.whole {
@@ -153,7 +151,7 @@ func (r *replica) apply(a announcement, most int) error {
 		}
 	}
 	if len(r.groups) > most {
-		*r = replica{peer: r.peer, name: r.name, number: r.number}
+		*r = replica{name: r.name, number: r.number}
 		return errBadAnnouncement
 	}
 	r.known(a.to, a.sum)

@@ -89,19 +89,20 @@ func parseAddr(text string) (netip.AddrPort, error) {
 // A member is the node's part in a cluster: it grants numbers, and knows who
 // holds those of others.
 type member struct {
-	cfg     cluster.Config                  // immutable: of every life
-	current atomic.Pointer[cluster.Cluster] // the life that is, or was last
-	retired chan struct{}                   // a token: a life was retired; never closed
-	reborn  func()                          // told of a further life
-	between atomic.Bool                     // one life was retired, and the next has not begun
-	given   bool                            // the last one is closed already; read after running.Wait
-	owner   *owner
-	logger  *slog.Logger
-	flush   time.Duration      // flushTimeout, or less in tests
-	stop    context.CancelFunc // nil until it runs
-	running sync.WaitGroup     // of the cluster, until stop is called or it fails
-	over    atomic.Bool        // the cluster does not run any more
-	err     error              // how it ended; read after running.Wait
+	cfg      cluster.Config                  // immutable: of every life
+	current  atomic.Pointer[cluster.Cluster] // the life that is, or was last
+	retired  chan struct{}                   // a token: a life was retired; never closed
+	reborn   func()                          // told of a further life
+	draining atomic.Bool                     // drain was called
+	between  atomic.Bool                     // one life was retired, and the next has not begun
+	given    bool                            // the last one is closed already; read after running.Wait
+	owner    *owner
+	logger   *slog.Logger
+	flush    time.Duration      // flushTimeout, or less in tests
+	stop     context.CancelFunc // nil until it runs
+	running  sync.WaitGroup     // of the cluster, until stop is called or it fails
+	over     atomic.Bool        // the cluster does not run any more
+	err      error              // how it ended; read after running.Wait
 }
 
 // newMember returns a member that runs nothing yet, for the owner of cfg. tell is
@@ -128,6 +129,13 @@ func newMember(cfg cluster.Config, own *owner, tell func(transport.Undelivered),
 // cluster is the part in the cluster that this node has now: another one in each
 // life.
 func (m *member) cluster() *cluster.Cluster { return m.current.Load() }
+
+// drain has others learn that this node accepts no more clients, in this life and
+// in those that follow.
+func (m *member) drain() {
+	m.draining.Store(true) // before: a life that begins meanwhile sees it, or is the one below
+	m.cluster().Drain()
+}
 
 // clusterFault gives an error of the cluster the names of this package.
 func clusterFault(err error) error {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"flamingo/cluster/gossip"
-	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
 	"flamingo/transport"
@@ -131,7 +130,6 @@ func (n *Node) build(s surroundings) error {
 	if n.member, err = newMember(membership, own, n.clients.AddUndelivered, n.groups.lose); err != nil {
 		return err
 	}
-	n.groups.peerOf = func(boot idspace.BootID) *mesh.Peer { return n.member.cluster().Mesh().To(boot) }
 	n.member.flush = cmp.Or(s.flush, flushTimeout)
 	n.granter = n.member
 	n.member.reborn = n.watches.reborn
@@ -217,7 +215,7 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.drain.end()
 	if n.member != nil {
-		n.member.cluster().Drain()
+		n.member.drain()
 	}
 	err := n.clients.Shutdown(ctx)
 	if n.member != nil {

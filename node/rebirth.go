@@ -33,8 +33,8 @@ func (m *member) live(ctx context.Context) error {
 		case m.retired <- struct{}{}:
 		default: // the life before, too, and that is still to be seen to
 		}
-		if err := m.begin(ctx); err != nil {
-			return err
+		if !m.begin(ctx) {
+			return nil
 		}
 		m.between.Store(false)
 		m.reborn()
@@ -42,9 +42,9 @@ func (m *member) live(ctx context.Context) error {
 }
 
 // begin begins another life, on the same data directory and port, and looks for
-// the cluster where its nodes were last, too. It returns when the port is open, or
-// ctx is done.
-func (m *member) begin(ctx context.Context) error {
+// the cluster where its nodes were last, too. It returns when the port is open. If
+// ctx is done first it reports false: the node closes, and there is no life to end.
+func (m *member) begin(ctx context.Context) bool {
 	old := m.cluster()
 	cfg := m.cfg
 	cfg.Cluster = old.ID()
@@ -64,13 +64,16 @@ func (m *member) begin(ctx context.Context) error {
 			if err = c.Listen(ctx); err == nil {
 				m.current.Store(c)
 				m.given = false
-				return nil
+				if m.draining.Load() {
+					c.Drain()
+				}
+				return true
 			}
 			err = errors.Join(err, c.Close())
 		}
 		m.logger.Warn("no other life yet", "err", err)
-		if err := sleep(ctx, rebirthRetry); err != nil {
-			return fmt.Errorf("flamingo: another life: %w", err)
+		if sleep(ctx, rebirthRetry) != nil {
+			return false
 		}
 	}
 }
@@ -78,7 +81,7 @@ func (m *member) begin(ctx context.Context) error {
 const (
 	// sweepEvery is how often it is looked whether a retired number has connections
 	// left, and sweepsClean how often there must be none: one that was accepted at
-	// that moment has its id and is not listed yet.
+	// that moment has its id and is in no slot yet.
 	sweepEvery  = 100 * time.Millisecond
 	sweepsClean = 5
 )
@@ -87,6 +90,9 @@ const (
 // open. No id is issued meanwhile.
 func (n *Node) endRetired(ctx context.Context) error {
 	for clean := 0; clean < sweepsClean; clean++ {
+		if n.clients.EndOpening(ReasonRetired) > 0 { // each has its id, and would open under it
+			clean = 0
+		}
 		from := uint32(0)
 		for more := true; more; more = from != 0 {
 			items, next := n.clients.Connections(from, 1000)

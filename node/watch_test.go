@@ -165,10 +165,41 @@ func TestWatchTellsOfAPartition(t *testing.T) {
 	})
 }
 
+// With the only watch of a peer goes what is known of it; and gossip may have
+// dropped the peer by the time that another watch begins.
+func TestWatchBegunWhileItsNodeIsAwayTellsOfBoth(t *testing.T) {
+	for _, away := range []time.Duration{10 * time.Second, 5 * time.Minute} {
+		t.Run(away.String(), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				nodes := w.openAll(w.fabric())
+				_, id := w.connect(nodes[1])
+				ctx, cancel := context.WithCancel(t.Context())
+				first, err := nodes[0].Watch(ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(time.Second)
+				w.isolate(1)
+				requireStates(t, "parted", first, node.WatchUnreachable)
+				cancel()
+				<-time.After(away)
+				second := watchFrom(t, nodes[0], id)
+				requireStates(t, "watched while parted", second, node.WatchUnreachable)
+				w.Heal()
+				requireStates(t, "healed", second, node.WatchReachable)
+			})
+		})
+	}
+}
+
 func TestRetiredNodeServesItsClientsUntilItKnows(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		nodes := w.openAll(w.fabric())
 		before := nodes[2].Number()
+		far, member := w.connect(nodes[0])
+		if err := nodes[2].JoinGroup(member, "g"); err != nil {
+			t.Fatal(err)
+		}
 		c, id := w.connect(nodes[2])
 		events := watchFrom(t, nodes[0], id)
 		w.isolate(2)
@@ -214,6 +245,13 @@ func TestRetiredNodeServesItsClientsUntilItKnows(t *testing.T) {
 		if err := nodes[0].SendData(id, []byte("x")); !errors.Is(err, node.ErrGone) {
 			t.Errorf("a send to a retired id: %v, want %v", err, node.ErrGone)
 		}
+		if err := nodes[2].SendData(id, []byte("x")); !errors.Is(err, node.ErrGone) {
+			t.Errorf("a send of its own node to a retired id: %v, want %v", err, node.ErrGone)
+		}
+		if p, err := nodes[2].Publish("g", []byte("to the group")); err != nil || len(p.Failed) > 0 {
+			t.Errorf("a publish of the node that lives again: %+v, %v", p, err)
+		}
+		far.expect("to the group")
 	})
 }
 

@@ -77,7 +77,7 @@ func (w *watches) begin(ctx context.Context, id ID) (<-chan WatchEvent, error) {
 	if !id.Valid() {
 		return nil, ErrBadID
 	}
-	peer, here, err := w.locate(ctx, id)
+	here, err := w.locate(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +102,7 @@ func (w *watches) begin(ctx context.Context, id ID) (<-chan WatchEvent, error) {
 	switch {
 	case at.here:
 		w.n.watched.Watch(w, []ID{id}, true)
-	case at.peer == nil && peer != nil:
-		w.bindLocked(at, peer)
-	case at.peer != nil:
+	case at.peer != nil: // else run looks for it
 		at.peer.Watch([]ID{id}, true)
 		if at.lost {
 			one.tell(WatchEvent{State: WatchUnreachable})
@@ -114,30 +112,28 @@ func (w *watches) begin(ctx context.Context, id ID) (<-chan WatchEvent, error) {
 	return one.events, nil
 }
 
-// locate returns the way to the node of id, nil if it is not known or has ended.
-func (w *watches) locate(ctx context.Context, id ID) (peer *mesh.Peer, here bool, err error) {
+// locate reports whether id is one of this node. ErrNeverIssued says that it is
+// nobody's yet.
+func (w *watches) locate(ctx context.Context, id ID) (here bool, err error) {
 	n, number := w.n, id.Node()
 	switch {
 	case n.closed.Load():
-		return nil, false, ErrClosed
+		return false, ErrClosed
 	case n.ids.Owns(number):
 		if !n.ids.Issued(id) {
-			return nil, false, ErrNeverIssued
+			return false, ErrNeverIssued
 		}
-		return nil, true, nil
+		return true, nil
 	case n.member == nil && number > n.ids.Newest():
-		return nil, false, ErrNeverIssued
+		return false, ErrNeverIssued
 	case n.member == nil:
-		return nil, false, nil
+		return false, nil
 	}
-	peer, err = n.member.cluster().Locate(ctx, number)
-	switch {
-	case errors.Is(err, mesh.ErrNeverIssued):
-		return nil, false, ErrNeverIssued
-	case err == nil && peer.Boot() == n.member.cluster().Boot():
-		return nil, true, nil // granted to us a moment ago
+	peer, err := n.member.cluster().Locate(ctx, number)
+	if errors.Is(err, mesh.ErrNeverIssued) {
+		return false, ErrNeverIssued
 	}
-	return peer, false, nil
+	return err == nil && peer.Boot() == n.member.cluster().Boot(), nil // granted to us a moment ago
 }
 
 // bindLocked has the node of a number watch all that is watched of it.
@@ -300,15 +296,17 @@ func (w *watches) seek(ctx context.Context) (unknown bool) {
 		}
 	}
 	w.mu.Unlock()
+	limit, cancel := context.WithTimeout(ctx, lookEvery/4) // for all: what comes meanwhile waits
+	defer cancel()
 	for _, number := range missing {
-		limit, cancel := context.WithTimeout(ctx, lookEvery/4)
 		peer, err := w.n.member.cluster().Locate(limit, number)
-		cancel()
 		w.mu.Lock()
 		if at := w.numbers[number]; at != nil && at.peer == nil {
 			switch {
 			case err == nil && peer.Boot() != w.n.member.cluster().Boot():
 				w.bindLocked(at, peer)
+			case errors.Is(err, mesh.ErrNeverIssued):
+				w.endAllLocked(at, WatchEvent{State: WatchNeverIssued})
 			case !at.lost && !errors.Is(err, mesh.ErrGone): // which it is, and soon said to be
 				at.lost = true
 				at.tell(WatchEvent{State: WatchUnreachable})

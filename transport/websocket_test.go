@@ -58,6 +58,31 @@ func TestWebSocketThatEndsBeforeItIsOpenBringsNothing(t *testing.T) {
 	})
 }
 
+func TestConnectionThatIsOpeningIsEndedBeforeAnybodyKnowsOfIt(t *testing.T) {
+	eachWebBubble(t, func(t *testing.T, tr *transport.Transport, ln *pipeListener) {
+		nc := ln.dial()
+		defer nc.Close()
+		if _, err := io.WriteString(nc, upgradeRequest[:40]); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := tr.EndOpening(transport.ReasonRetired); n != 1 {
+			t.Fatalf("%d ended, want the one that is opening", n)
+		}
+		if n := tr.EndOpening(transport.ReasonRetired); n != 0 {
+			t.Errorf("%d ended again", n)
+		}
+		_, _ = io.WriteString(nc, upgradeRequest[40:]+textFrame)
+		if answer, _ := io.ReadAll(nc); len(answer) > 0 {
+			t.Errorf("the client is answered %q", answer)
+		}
+		synctest.Wait()
+		if st := tr.Stats(); st.Accepted != 0 || st.Unopened[transport.ReasonRetired] != 1 || st.MessagesIn != 0 {
+			t.Errorf("stats %+v; want nobody accepted and one unopened", st)
+		}
+	})
+}
+
 func TestWebSocketSaysNothingBehindItsClose(t *testing.T) {
 	eachWebBubble(t, func(t *testing.T, tr *transport.Transport, ln *pipeListener) {
 		nc := ln.dial()

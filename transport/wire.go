@@ -124,6 +124,24 @@ func (t *Transport) advanceLocked(s *slot, i uint32, w *wire) (ready bool) {
 	return true
 }
 
+// EndOpening ends the connections that are opening, in a handshake, for why, and
+// returns how many: they have an id already, of which nobody knows.
+func (t *Transport) EndOpening(why Reason) (ended int) {
+	for i := range t.table.slots() {
+		s := t.table.at(i)
+		if !s.has(flagOpening) {
+			continue
+		}
+		s.mu.Lock()
+		condemned := s.id.Load() != 0 && s.has(flagOpening) && t.condemnLocked(s, why)
+		t.sent(s, i, condemned && t.dirtyLocked(s))
+		if condemned {
+			ended++
+		}
+	}
+	return ended
+}
+
 // passed is advanceLocked and announce, for a reader whose layer is ready. On an
 // error, which says that the client is refused, nothing more is to be received.
 func (t *Transport) passed(s *slot, i uint32, w *wire) error {

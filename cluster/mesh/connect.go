@@ -130,6 +130,9 @@ func (k *contact) connect(ctx context.Context) (net.Conn, error) {
 				level = slog.LevelDebug // as before
 			}
 			m.cfg.Logger.Log(ctx, level, "peer is unreachable", "peer", k.link.peer, "err", err)
+			if k == k.link.control.contact {
+				k.link.control.lost()
+			}
 			return nil, err
 		}
 	}
@@ -196,7 +199,7 @@ func (k *contact) hail(c net.Conn) error {
 
 func (k *contact) judge(h *hello, w *welcome) error {
 	l := k.link
-	if w.refusal == RefusalRetired && w.boot == l.peer && w.cluster == h.cluster {
+	if w.refusal == RefusalRetired && w.boot == l.peer && w.cluster == h.cluster && !h.cluster.IsZero() {
 		l.mesh.cfg.Dismissed(l.peer)
 	}
 	refusal := w.refusal

@@ -99,7 +99,9 @@ func (p *Peer) Watch(ids []idspace.ID, on bool) bool {
 	return err != nil || l.control.watch(ids, on)
 }
 
-// Pin says whether there are watches on the peer.
+// Pin says whether there are watches on the peer. When there are none before,
+// Watching is told anew how it stands: of a stream that is there, and of attempts
+// that go on failing.
 func (p *Peer) Pin(on bool) {
 	if l, err := p.link(); err == nil {
 		l.control.pin(on)
@@ -139,10 +141,18 @@ func (e *encoder) watch(flag uint64, ids []idspace.ID) {
 
 func (c *control) pin(on bool) {
 	c.mu.Lock()
+	first := on && !c.pinned
 	c.pinned = on
 	start := on && c.stopped == nil && c.startLocked()
+	if first {
+		c.toldLost = false
+	}
+	there := c.box != nil
 	c.mu.Unlock()
 	c.spawnIf(start)
+	if first && there {
+		c.reached()
+	}
 }
 
 // closed takes a frame of the peer.
