@@ -128,6 +128,11 @@ func (c *Cluster) giveUp(ctx context.Context, boot idspace.BootID) {
 	if agree <= len(voters)/2 {
 		return
 	}
+	if c.inContact(boot) { // again, while the voters were asked
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastWordTimeout)
+	defer cancel()
 	if err := c.retireLife(ctx, boot, fmt.Sprintf("no voter has had contact with it for %v", c.cfg.LostAfter)); err != nil {
 		c.cfg.Logger.Info("a lost life is not retired yet", "boot", boot, "err", err)
 	}

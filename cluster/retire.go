@@ -65,7 +65,7 @@ func (c *Cluster) Retire(ctx context.Context, n idspace.NodeNumber, anyway bool)
 		}
 		pause(ctx, askEvery)
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", mesh.ErrUnreachable, err)
+			return fmt.Errorf("%w: %s", mesh.ErrUnreachable, err.Error()) // whose outcomes are of those that were asked
 		}
 	}
 }

@@ -97,9 +97,9 @@ const (
 )
 
 // MaxWindow is the most that Config.Window can be, in bytes. It holds 262,144
-// ids. When all are refused, further frames may be read before the sender's
-// word on their outcomes: those of one write, some 25,000 ids. With as many
-// waits as there can be, 131,072, that is within maxOutcomes.
+// ids. When all are refused, and as many waits as there can be, 131,072, end at the
+// same time, that leaves 131,072 of maxOutcomes for those that are read before the
+// sender's word on these, which goes behind what it has queued.
 const MaxWindow = 16 << 20
 
 // LongestMessage is the most that Config.MaxMessage can be, in bytes: what fits

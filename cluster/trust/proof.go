@@ -69,7 +69,7 @@ func proveDialed(c net.Conn, keys [][]byte, session []byte) ([]byte, error) {
 }
 
 // proveAccepted asks for a proof of any key, and shows the same one: a stranger
-// gets nothing, and a node has the key it has shown, in whatever step of a
+// gets no proof to work on, and a node has the key it has shown, in whatever step of a
 // rotation the two are.
 func proveAccepted(c net.Conn, keys [][]byte, session []byte) ([]byte, error) {
 	var got [proofLen]byte

@@ -78,8 +78,8 @@ type Trust struct {
 	// refused by others than themselves.
 	credulous bool
 
-	mu   sync.Mutex // held while the files are read
-	seen [sha256.Size]byte
+	mu           sync.Mutex        // held while the files are read
+	seen, failed [sha256.Size]byte // digests: of what is used, and of what could not be
 }
 
 // snapshot is what the files held at one moment. It is immutable.
@@ -208,17 +208,20 @@ func (t *Trust) warnOfExpiry(warned *time.Time) {
 func (t *Trust) follow() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.digest()
+	now := t.digest() // what changes from here on is seen next time
 	if now == t.seen {
 		return false
 	}
-	t.seen = now // what changes from here on is seen next time
 	s, err := t.load()
-	if err != nil {
-		t.counts.faults.Add(1)
-		t.cfg.Logger.Error("changed keys or certificates between nodes cannot be used; the former ones stay", "err", err)
+	if err != nil { // which may pass: a certificate is not valid yet, or no file can be opened
+		if t.failed != now {
+			t.counts.faults.Add(1)
+			t.cfg.Logger.Error("changed keys or certificates between nodes cannot be used; the former ones stay", "err", err)
+		}
+		t.failed = now
 		return false
 	}
+	t.seen = now
 	t.current.Store(s)
 	severed := t.sever(s)
 	t.counts.severed.Add(uint64(severed))

@@ -331,6 +331,38 @@ func TestRotationRefusesNobody(t *testing.T) {
 	})
 }
 
+// Nobody writes the files again when it becomes valid.
+func TestCertificateIsTakenOverWhenItBecomesValid(t *testing.T) {
+	ca, keys := trusttest.NewAuthority(t), trusttest.KeyFile(t, trusttest.NewKey(t))
+	own := trust.Identity{Cluster: "test", Role: trust.RoleNode, Name: "a"}
+	outset := time.Now()
+	cert, key := ca.Issue(t, own, outset.Add(-time.Hour), 10*time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		now := func() time.Time { return outset.Add(time.Since(begin)) }
+		a := open(t, trust.Config{ClusterName: "test", KeyFile: keys, Cert: cert, Key: key, CA: ca.File, Now: now})
+		nextCert, nextKey := ca.Issue(t, own, now().Add(time.Hour+time.Minute), 12*time.Hour) // backdated by an hour
+		for _, move := range [][2]string{{nextKey, key}, {nextCert, cert}} {
+			if err := os.Rename(move[0], move[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = a.Run(ctx, func() {}) })
+		<-time.After(30 * time.Second)
+		if got := a.Counts(); got.Reloads != 0 || got.ReloadFaults != 1 {
+			t.Errorf("before it is valid: counted %+v, want one fault", got)
+		}
+		<-time.After(time.Minute)
+		if got := a.Counts(); got.Reloads != 1 || got.ReloadFaults != 1 {
+			t.Errorf("when it is valid: counted %+v, want it taken over", got)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
 func TestFaultyChangeLeavesTheFormerKeys(t *testing.T) {
 	key := trusttest.NewKey(t)
 	synctest.Test(t, func(t *testing.T) {
