@@ -94,6 +94,7 @@ func New(cfg Config) (*Cluster, error) {
 	c.dir = newDirectory(
 		func(boot idspace.BootID) *mesh.Peer { return c.mesh.To(boot) },
 		func(n idspace.NodeNumber) bool { return c.view().gone(n) },
+		cfg.Moved,
 	)
 	if !cfg.Cluster.IsZero() {
 		c.known.Store(&cfg.Cluster)
@@ -113,7 +114,10 @@ func (c *Cluster) newMesh() (*mesh.Mesh, error) {
 	return mesh.New(mesh.Config{
 		Network: meshNetwork{c}, Identity: identity{c}, Owner: c.cfg.Owner, Requests: requests{c},
 		Groups: c.cfg.Groups, Watched: c.cfg.Watched, Watching: c.cfg.Watching,
-		OutcomeOf: c.cfg.OutcomeOf, EndOf: c.cfg.EndOf, Undelivered: c.cfg.Undelivered, Heard: c.dir.heard,
+		OutcomeOf: c.cfg.OutcomeOf, EndOf: c.cfg.EndOf, Undelivered: c.cfg.Undelivered,
+		Heard: func(peer idspace.BootID, numbers []idspace.NodeNumber, _ idspace.NodeNumber) {
+			c.dir.heard(peer, numbers)
+		},
 		Retired:    func(numbers []idspace.NodeNumber) bool { return !c.trustRetired.Load() && c.view().anyRetired(numbers) },
 		Dismissed:  func(idspace.BootID) { c.endSelf(true) },
 		MaxMessage: c.cfg.MaxMessage, Window: windowFor(c.cfg.MaxMessage), SendTimeout: c.cfg.SendTimeout,

@@ -109,6 +109,11 @@ type Config struct {
 	// not block. Nil: nobody is told.
 	Changed func()
 
+	// Moved is told that other nodes have come or gone, or are reached by other
+	// numbers than before: Nodes and Locate know it by then. It must not block, nor
+	// ask the cluster anything. Nil: nobody is told.
+	Moved func()
+
 	// LostAfter is how long none of the voters may have had contact with a life
 	// before it is retired: neither gossip nor a stream of the mesh. Each voter
 	// counts from its own start on. Zero means 1 h; at least 1 min, at most 30
@@ -222,6 +227,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}
+	}
+	if c.Moved == nil {
+		c.Moved = func() {}
 	}
 	if c.LostAfter == 0 {
 		c.LostAfter = DefaultLostAfter

@@ -24,12 +24,14 @@ type directory struct {
 	// It takes no lock.
 	over func(idspace.NodeNumber) bool
 
+	// moved is told of each replacement of routes. It takes no lock, either.
+	moved func()
+
 	mu      sync.RWMutex
 	members map[idspace.BootID]gossip.Member        // guarded by mu: present, bounded by gossip
 	servers map[idspace.ServerID]idspace.BootID     // guarded by mu: of members
 	numbers map[idspace.NodeNumber]idspace.BootID   // guarded by mu: of members
 	places  map[idspace.ServerID]netip.AddrPort     // guarded by mu: last known, also of the absent
-	last    idspace.NodeNumber                      // guarded by mu: the greatest heard of
 	owned   map[idspace.BootID][]idspace.NodeNumber // guarded by mu: the other way round than numbers
 }
 
@@ -37,10 +39,11 @@ type directory struct {
 // is forgotten.
 const maxPlaces = 4096
 
-func newDirectory(newPeer func(idspace.BootID) *mesh.Peer, over func(idspace.NodeNumber) bool) *directory {
+func newDirectory(newPeer func(idspace.BootID) *mesh.Peer, over func(idspace.NodeNumber) bool, moved func()) *directory {
 	d := &directory{
 		newPeer: newPeer,
 		over:    over,
+		moved:   moved,
 		members: make(map[idspace.BootID]gossip.Member),
 		servers: make(map[idspace.ServerID]idspace.BootID),
 		numbers: make(map[idspace.NodeNumber]idspace.BootID),
@@ -68,6 +71,7 @@ func (d *directory) routeLocked() {
 		}
 	}
 	d.routes.Store(&routes)
+	d.moved()
 }
 
 // route returns the present member that holds number n, as far as known here.
@@ -138,19 +142,17 @@ func (d *directory) prune(v *view, own idspace.BootID) (ended map[idspace.BootID
 	return ended
 }
 
-// heard notes the numbers of a life, and the greatest that it knows.
-func (d *directory) heard(boot idspace.BootID, numbers []idspace.NodeNumber, last idspace.NodeNumber) {
+// heard notes the numbers of a life.
+func (d *directory) heard(boot idspace.BootID, numbers []idspace.NodeNumber) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range numbers {
 		d.ownLocked(boot, n)
 	}
-	d.last = max(d.last, last)
 	d.routeLocked()
 }
 
 func (d *directory) ownLocked(boot idspace.BootID, n idspace.NodeNumber) {
-	d.last = max(d.last, n)
 	if d.numbers[n] == boot || d.over(n) {
 		return
 	}
@@ -175,12 +177,6 @@ func (d *directory) numbersOf(boot idspace.BootID) []idspace.NodeNumber {
 func (d *directory) owns(boot idspace.BootID, n idspace.NodeNumber) bool {
 	owner, ok := d.ownerOf(n)
 	return ok && owner == boot
-}
-
-func (d *directory) greatest() idspace.NodeNumber {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.last
 }
 
 func (d *directory) member(boot idspace.BootID) (gossip.Member, bool) {

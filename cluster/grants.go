@@ -113,7 +113,7 @@ func (c *Cluster) tryGrant(ctx context.Context) (consensus.Granted, error) {
 
 // granted makes a number known.
 func (c *Cluster) granted(g consensus.Granted) {
-	c.dir.heard(g.Boot, []idspace.NodeNumber{g.Number}, g.Last)
+	c.dir.heard(g.Boot, []idspace.NodeNumber{g.Number})
 	c.refresh()
 	c.announce(func(m *gossip.Meta) {
 		m.Numbers++

@@ -12,9 +12,9 @@ import (
 // mesh.ErrGone for a number that was granted and is not live, or was passed
 // over; mesh.ErrNeverIssued for one that is to come, after a committed read;
 // mesh.ErrUnreachable if that cannot be had, or if the life is live and no
-// member. It asks the leader only for a number greater than every one known,
-// for at most 3 s; otherwise it returns at once. Calls that ask at the same
-// time share one read.
+// member. It asks the leader only for a number that is newer than its view of them
+// and that nobody is known to hold, for at most 3 s; otherwise it returns at once.
+// Calls that ask at the same time share one read.
 func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*mesh.Peer, error) {
 	if p, ok := c.dir.route(n); ok {
 		return p, nil
@@ -26,7 +26,7 @@ func (c *Cluster) Locate(ctx context.Context, n idspace.NodeNumber) (*mesh.Peer,
 // known.
 func (c *Cluster) locateAbsent(ctx context.Context, n idspace.NodeNumber) (*mesh.Peer, error) {
 	v := c.view()
-	if n > max(v.last, c.dir.greatest()) {
+	if _, heard := c.dir.ownerOf(n); n > v.last && !heard {
 		if !c.reads.wait(ctx) {
 			return nil, mesh.ErrUnreachable
 		}

@@ -27,7 +27,7 @@ type Herald struct {
 func NewHerald(boot idspace.BootID) *Herald {
 	h := &Herald{own: newInterests(), others: newReplicas(1 << 20), boot: boot}
 	h.announcer = &announcer{
-		own: h.own, meet: func([]peerLife) {}, peers: make(map[idspace.BootID]*told), failed: func() { h.failures++ },
+		own: h.own, moved: func() uint64 { return 0 }, meet: func([]peerLife) {}, peers: make(map[idspace.BootID]*told), failed: func() { h.failures++ },
 		have:  func(idspace.BootID) uint64 { return 0 },
 		lives: func() []peerLife { return []peerLife{{boot: boot, present: !h.away.Load()}} },
 		request: func(_ context.Context, _ idspace.BootID, body []byte) ([]byte, error) {
@@ -80,6 +80,30 @@ func (h *Herald) Agree() bool {
 	slices.Sort(hashes)
 	return slices.Equal(hashes, slices.Sorted(maps.Keys(r.groups)))
 }
+
+// An Audience is whom a node publishes to, as others come and go. Nothing runs.
+type Audience struct {
+	lives []peerLife
+	Moved uint64 // how often that was told
+	node  *Node
+}
+
+func NewAudience() *Audience {
+	a := &Audience{node: &Node{member: &member{}, groups: newGroups(&Opts{})}}
+	a.node.groups.announcer.Store(&announcer{
+		moved: func() uint64 { return a.Moved }, lives: func() []peerLife { return a.lives },
+		meet: a.node.groups.others.meet, peers: make(map[idspace.BootID]*told),
+	})
+	return a
+}
+
+// Come adds a node of which nothing else is known.
+func (a *Audience) Come(boot idspace.BootID) {
+	a.lives = append(a.lives, peerLife{boot: boot, number: 1, present: true})
+}
+
+// Reached returns how many nodes a publish goes to.
+func (a *Audience) Reached() int { return len(a.node.recipients("group")) }
 
 // RecodeGroups decodes body as each of the requests and answers about groups, and
 // encodes it again; nil for what it is not.

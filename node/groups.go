@@ -24,6 +24,7 @@ type groups struct {
 	own     *interests
 	others  *replicas
 	counts  groupCounts
+	moved   atomic.Uint64 // how often others have come, gone or changed numbers
 
 	announcer atomic.Pointer[announcer] // nil before it runs, and alone
 }
@@ -82,6 +83,12 @@ func orDefault(n, unset int) int {
 		return unset
 	}
 	return n
+}
+
+// move takes note that others have come, gone or changed numbers.
+func (g *groups) move() {
+	g.moved.Add(1)
+	g.own.wake()
 }
 
 // ended forgets a connection of this node, whose id is gone for good.
@@ -148,6 +155,7 @@ func (n *Node) newAnnouncer() *announcer {
 	links := func() *mesh.Mesh { return n.member.cluster().Mesh() } // another one in each life
 	return &announcer{
 		own: n.groups.own, meet: n.groups.others.meet, have: n.groups.others.version, peers: make(map[idspace.BootID]*told),
+		moved:  n.groups.moved.Load,
 		failed: func() { n.groups.counts.unannounced.Add(1) },
 		request: func(ctx context.Context, to idspace.BootID, body []byte) ([]byte, error) {
 			return links().Request(ctx, to, mesh.RequestInterests, body)

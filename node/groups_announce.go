@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flamingo/idspace"
@@ -38,12 +39,16 @@ type peerLife struct {
 type announcer struct {
 	own     *interests
 	failed  func()
+	moved   func() uint64 // counts how often what lives returns has changed
 	lives   func() []peerLife
 	meet    func([]peerLife)
 	have    func(idspace.BootID) uint64 // the version that is known of a peer's groups
 	request func(ctx context.Context, to idspace.BootID, body []byte) ([]byte, error)
 
 	telling sync.WaitGroup
+
+	looking sync.Mutex    // held during a look, so that the last one has the last word
+	seen    atomic.Uint64 // what moved was before the last look
 
 	mu    sync.Mutex
 	peers map[idspace.BootID]*told // guarded by mu, with all in it: one for each present life
@@ -73,10 +78,22 @@ func (a *announcer) run(ctx context.Context) {
 	}
 }
 
+// catchUp takes note of who came and went, if anybody did since the last look. A
+// publish begins with it: whom a send reaches, it reaches too.
+func (a *announcer) catchUp() {
+	if a.seen.Load() != a.moved() {
+		a.look()
+	}
+}
+
 // look returns who is there, and takes note of who came and went.
 func (a *announcer) look() []peerLife {
+	a.looking.Lock()
+	defer a.looking.Unlock()
+	moved := a.moved()
 	lives := a.lives()
 	a.meet(lives)
+	defer a.seen.Store(moved)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	present := make(map[idspace.BootID]bool, len(lives))

@@ -113,6 +113,17 @@ func TestAuditFindsWhatAPeerHasWrong(t *testing.T) {
 	}
 }
 
+func TestPublishReachesWhoCameSinceTheLastLook(t *testing.T) {
+	a := node.NewAudience()
+	for want := 1; want <= 3; want++ {
+		a.Come(idspace.BootID{byte(want)})
+		a.Moved++
+		if got := a.Reached(); got != want {
+			t.Errorf("with %d others, of which one has just come, a publish goes to %d", want, got)
+		}
+	}
+}
+
 func FuzzGroupRequests(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x01\x00\x1a\xdc\x90\x00\x00\x00\x2a\x01g"))

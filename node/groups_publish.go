@@ -124,6 +124,9 @@ func (n *Node) recipients(group string) []recipient {
 	if n.member == nil || n.member.over.Load() {
 		return nil
 	}
+	if herald := n.groups.announcer.Load(); herald != nil {
+		herald.catchUp()
+	}
 	return n.groups.others.interested(hashOf(group))
 }
 

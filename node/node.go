@@ -117,6 +117,7 @@ func (n *Node) build(s surroundings) error {
 	membership.Timing, membership.Election = s.gossip, s.election
 	membership.Owner, membership.Groups, membership.Asked = own, n.groups, groupRequests{n.groups, own}
 	membership.Watched, membership.Watching, membership.Changed = peerWatches{n.watched}, n.watches, n.watches.signal
+	membership.Moved = n.groups.move
 	if err := membership.Check(); err != nil {
 		more = append(more, clusterFault(err))
 	}

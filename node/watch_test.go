@@ -234,6 +234,11 @@ func TestRetiredNodeServesItsClientsUntilItKnows(t *testing.T) {
 				return i.Number == nodes[2].Number() && i.State == "ready"
 			})
 		})
+		until(t, "it to see the others", func() bool {
+			return slices.ContainsFunc(nodes[2].Nodes(), func(i node.NodeInfo) bool {
+				return i.Number == nodes[0].Number() && i.State == "ready"
+			})
+		})
 		again, anew := w.connect(nodes[2])
 		if anew.Node() == before {
 			t.Errorf("an id under the retired number %v is issued: %v", before, anew)
