@@ -29,7 +29,17 @@ type runCommand struct {
 	SlowClient       string        `group:"clients" key:"limits.slow_client" enum:"close,drop-newest,fail-sender" default:"close" help:"What happens at that bound: close, drop-newest or fail-sender."`
 	TotalOutputBytes size          `group:"clients" key:"limits.total_output_bytes" placeholder:"SIZE" help:"Bound of what all clients were sent and have not taken, above which the one with the most is ended; 0 is 1GiB."`
 	CloseTimeout     time.Duration `group:"clients" key:"limits.close_timeout" placeholder:"TIME" help:"How long what was sent to a connection that ends may take to be written, up to 1h; 0 is 5s."`
+	HalfClose        time.Duration `group:"clients" key:"limits.half_close" placeholder:"TIME" help:"How long a client that has shut its sending side may wait for the answer to its last message, up to 1h; 0 is 100ms."`
+	QueueBytes       size          `group:"clients" key:"limits.queue_bytes" placeholder:"SIZE" help:"Bound of the received messages that the application has not taken, 48 bytes for each included; reading from clients pauses there; 0 is 16MiB."`
 	ClosedMemory     int           `group:"clients" key:"limits.closed_memory" placeholder:"N" help:"Of how many ended connections the node remembers when and why, 48 bytes each; 0 is 131072."`
+	GroupsPerConn    int           `group:"clients" key:"limits.groups_per_conn" placeholder:"N" help:"Bound of the groups of one connection, up to 256; 0 is 64."`
+	MaxGroups        int           `group:"clients" key:"limits.max_groups" placeholder:"N" help:"Bound of the groups that have members on this node; 0 is 1048576."`
+	MetaBytes        size          `group:"clients" key:"limits.meta_bytes" placeholder:"SIZE" help:"Bound of the metadata of one connection, up to 8KiB; 0 is 1KiB."`
+	TotalMetaBytes   size          `group:"clients" key:"limits.total_meta_bytes" placeholder:"SIZE" help:"Bound of the metadata of all connections of this node, up to 1GiB; 0 is 64MiB."`
+	MaxWatches       int           `group:"clients" key:"limits.max_watches" placeholder:"N" help:"Bound of the watches that this node has begun, and of those that it lets any other node have on its connections; 0 is 65536."`
+	MaxWatched       int           `group:"clients" key:"limits.max_watched" placeholder:"N" help:"Bound of the watches of all nodes together on the connections of this one; 0 is 262144."`
+	Loops            int           `group:"clients" key:"node.loops" placeholder:"N" help:"Event loops that serve the connections; 0 is one for each processor, at most 4."`
+	Portable         bool          `group:"clients" key:"node.portable" help:"Serve each connection by goroutines in place of event loops, as on systems without epoll."`
 	DrainWait        time.Duration `group:"clients" key:"drain.wait" placeholder:"TIME" help:"On the first SIGTERM or ^C, serve for so long while /readyz says no, so that a load balancer sends new clients elsewhere before they are refused; 0 is not at all."`
 	DrainDuration    time.Duration `group:"clients" key:"drain.duration" placeholder:"TIME" help:"Then end the connections evenly over so long, first those that are silent the longest; 0 is all at once."`
 
@@ -111,6 +121,16 @@ func (r *runCommand) opts() (node.Opts, error) {
 		DrainWait:        r.DrainWait,
 		DrainDuration:    r.DrainDuration,
 		ClosedMemory:     r.ClosedMemory,
+		HalfClose:        r.HalfClose,
+		QueueBytes:       int64(r.QueueBytes),
+		GroupsPerConn:    r.GroupsPerConn,
+		MaxGroups:        r.MaxGroups,
+		MetaBytes:        int(r.MetaBytes),
+		TotalMetaBytes:   int(r.TotalMetaBytes),
+		MaxWatches:       r.MaxWatches,
+		MaxWatched:       r.MaxWatched,
+		Loops:            r.Loops,
+		Portable:         r.Portable,
 		Ignore:           node.IgnoreCloses, // the built-in applications keep nothing of a client
 		DataDir:          r.Data,
 		Cluster:          r.Cluster,

@@ -98,10 +98,12 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.lost_after", "cluster.name",
 		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
 		"drain.duration", "drain.wait", "framing",
-		"limits.activity_timeout", "limits.close_timeout", "limits.closed_memory", "limits.max_conns", "limits.max_message", "limits.output_bytes", "limits.send_timeout", "limits.slow_client",
-		"limits.total_output_bytes",
+		"limits.activity_timeout", "limits.close_timeout", "limits.closed_memory", "limits.groups_per_conn", "limits.half_close",
+		"limits.max_conns", "limits.max_groups", "limits.max_message", "limits.max_watched", "limits.max_watches", "limits.meta_bytes",
+		"limits.output_bytes", "limits.queue_bytes", "limits.send_timeout", "limits.slow_client",
+		"limits.total_meta_bytes", "limits.total_output_bytes",
 		"listen", "log.format", "log.level",
-		"node.data", "node.ephemeral", "node.name",
+		"node.data", "node.ephemeral", "node.loops", "node.name", "node.portable",
 	}
 	flags := flagsOf(t)
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(flags))); diff != "" {
@@ -129,6 +131,15 @@ limits:
   total_output_bytes: 3GiB
   slow_client: fail-sender
   send_timeout: 4s
+  half_close: 6s
+  queue_bytes: 1MiB
+  closed_memory: 11
+  groups_per_conn: 12
+  max_groups: 13
+  meta_bytes: 14
+  total_meta_bytes: 15
+  max_watches: 16
+  max_watched: 17
 drain: {wait: 5s, duration: 7s}
 cluster:
   address: 127.0.0.1:3
@@ -147,6 +158,8 @@ node:
   name: |-
     ash
   ephemeral: false
+  loops: 18
+  portable: true
 admin:
   address: 127.0.0.1:6
   token_file: /token
@@ -156,6 +169,8 @@ log: {level: warn, format: json}
 	want := &runCommand{
 		Config: got.Config,
 		Listen: []string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2?framing=length&length-bytes=2&max-conns=7"}, Framing: "raw", App: "sink",
+		HalfClose: 6 * time.Second, QueueBytes: 1 << 20, ClosedMemory: 11, GroupsPerConn: 12, MaxGroups: 13, MetaBytes: 14, TotalMetaBytes: 15,
+		MaxWatches: 16, MaxWatched: 17, Loops: 18, Portable: true,
 		MaxConns: 10, ActivityTimeout: 90 * time.Second, CloseTimeout: 3 * time.Second, MaxMessage: 64 << 10, OutputBytes: 2 << 20, TotalOutputBytes: 3 << 30, SlowClient: "fail-sender", DrainWait: 5 * time.Second, DrainDuration: 7 * time.Second,
 		Cluster: "127.0.0.1:3", Advertise: "127.0.0.1:4", Join: []string{"127.0.0.1:5"}, Expect: 3, ClusterName: "birds", Insecure: true,
 		ClusterKeyFile: "/cluster.key", ClusterTLSCert: "/ash.pem", ClusterTLSKey: "/ash-key.pem", ClusterTLSCA: "/ca.pem",
