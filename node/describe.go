@@ -26,10 +26,10 @@ type Stats = transport.Stats
 func (n *Node) Describe(ctx context.Context, id ID) (ConnInfo, error) {
 	c, err := n.route(ctx, id)
 	if err != nil {
-		return ConnInfo{}, outcome("describe", id, err)
+		return ConnInfo{}, n.outcome("describe", id, err)
 	}
 	info, err := c.describe(ctx, id)
-	return info, outcome("describe", id, err)
+	return info, n.outcome("describe", id, err)
 }
 
 // A Page is a part of a list of connections.

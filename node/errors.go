@@ -119,11 +119,3 @@ type OpError struct {
 func (e *OpError) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.ID, e.Err) }
 
 func (e *OpError) Unwrap() error { return e.Err }
-
-// outcome names operation and id of an error that has none yet.
-func outcome(op string, id ID, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &OpError{Op: op, ID: id, Err: err}
-}

@@ -248,17 +248,17 @@ func (n *Node) Meta(ctx context.Context, id ID) (map[string]string, error) {
 // tie has the owner of a connection do t, unless fault says that it would not.
 func (n *Node) tie(op string, t tie, fault error) (tied, error) {
 	if fault != nil {
-		return tied{}, outcome(op, t.id, fault)
+		return tied{}, n.outcome(op, t.id, fault)
 	}
 	c, err := n.route(n.life, t.id)
 	if err != nil {
-		return tied{}, outcome(op, t.id, err)
+		return tied{}, n.outcome(op, t.id, err)
 	}
 	answer, err := c.tie(n.life, t)
 	if r, remote := c.(remoteCarrier); remote && err == nil && t.what == tieJoin {
 		n.groups.others.hint(r.peer.Boot(), hashOf(t.name), answer.version)
 	}
-	return answer, outcome(op, t.id, err)
+	return answer, n.outcome(op, t.id, err)
 }
 
 // groupRequests answers what other nodes ask about groups.

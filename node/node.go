@@ -47,6 +47,8 @@ type Node struct {
 	closing chan struct{} // holds a token while a Close is under way; never closed
 	closed  atomic.Bool   // written by the Close under way, when it is done
 
+	failures failures // of what the program asked for
+
 	told atomic.Bool // some Recv method has said that the node is closed
 }
 

@@ -29,7 +29,7 @@ func (n *Node) SendDataAs(id ID, kind Kind, msg []byte) error {
 	if err == nil {
 		err = c.sendData(id, kind, msg)
 	}
-	return outcome("send", id, err)
+	return n.outcome("send", id, err)
 }
 
 // Send is SendData that waits until the message is written to the client's
@@ -49,7 +49,7 @@ func (n *Node) SendAs(ctx context.Context, id ID, kind Kind, msg []byte) error {
 	case errors.Is(err, ErrUnreachable) && ctx.Err() != nil: // while we asked who holds its number
 		err = fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
 	}
-	return outcome("send", id, err)
+	return n.outcome("send", id, err)
 }
 
 // SendMany is SendData to each of ids, and waits no longer than for one of them.
@@ -64,7 +64,7 @@ func (n *Node) SendManyAs(ids []ID, kind Kind, msg []byte) (results []error) {
 	results = make([]error, len(ids))
 	sendEach(n.routeMany(n.life, ids, results), ids, kind, msg, results)
 	for i, id := range ids {
-		results[i] = outcome("send", id, results[i])
+		results[i] = n.outcome("send", id, results[i])
 	}
 	return results
 }
@@ -157,11 +157,11 @@ func (n *Node) DisconnectWith(id ID, code int, reason string) error {
 
 func (n *Node) close(id ID, end ending) (err error) {
 	if end.reason, err = transport.CheckClose(end.code, end.reason); err != nil {
-		return outcome("close", id, err)
+		return n.outcome("close", id, err)
 	}
 	c, err := n.route(n.life, id)
 	if err == nil {
 		err = c.sendClose(n.life, id, end)
 	}
-	return outcome("close", id, err)
+	return n.outcome("close", id, err)
 }

@@ -74,7 +74,7 @@ func (s WatchState) String() string {
 // up nobody.
 func (n *Node) Watch(ctx context.Context, id ID) (<-chan WatchEvent, error) {
 	events, err := n.watches.begin(ctx, id)
-	return events, outcome("watch", id, err)
+	return events, n.outcome("watch", id, err)
 }
 
 // WatchStats are counts of watches.

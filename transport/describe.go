@@ -116,6 +116,8 @@ type Stats struct {
 	Remembered     int    // ended connections of which it is known when and why
 	Forgotten      uint64 // ended connections of which it is not any more
 	Undelivered    uint64 // messages accepted and not delivered
+	LostGone       uint64 // of those, for connections here that ended before a byte was written
+	LostUncertain  uint64 // of those, for connections here that ended when a part was written
 	NoticesDropped uint64 // notices of those that found no room
 	Partials       uint64 // connections that ended inside a message
 	Pings          uint64 // sent to silent clients of WebSocket listeners
@@ -162,7 +164,7 @@ func (t *Transport) Stats() Stats {
 		}
 	}
 	st.Remembered, st.Forgotten = t.ended.counts()
-	st.Undelivered, st.NoticesDropped = t.losses.counts()
+	t.losses.counts(&st)
 	for _, d := range t.drivers {
 		d.counts(&st)
 	}

@@ -161,9 +161,14 @@ func NewLosses() Losses { return Losses{newLosses()} }
 func (l Losses) Add(id idspace.ID, gone, uncertain, full int) {
 	l.q.add(id, loss{gone: gone, uncertain: uncertain, full: full}, ErrGone)
 }
-func (l Losses) Take() (Undelivered, bool)          { return l.q.take() }
-func (l Losses) Counts() (messages, dropped uint64) { return l.q.counts() }
-func (l Losses) Close()                             { l.q.close() }
+func (l Losses) Take() (Undelivered, bool) { return l.q.take() }
+func (l Losses) Close()                    { l.q.close() }
+
+// Counts returns what the queue counts, among other Stats.
+func (l Losses) Counts() (st Stats) {
+	l.q.counts(&st)
+	return st
+}
 
 // An Output is an output with the driver's moves.
 type Output struct{ o output }

@@ -36,6 +36,7 @@ type losses struct {
 	closed   bool          // guarded by mu
 	messages uint64        // guarded by mu: lost in all
 	dropped  uint64        // guarded by mu: notices that found no room
+	own      loss          // guarded by mu: of messages, those for connections of this transport
 	arrived  sync.Cond
 }
 
@@ -49,6 +50,8 @@ func newLosses() *losses {
 func (q *losses) add(id idspace.ID, l loss, gone error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.own.gone += l.gone
+	q.own.uncertain += l.uncertain
 	q.addLocked(Undelivered{id, gone, l.gone})
 	q.addLocked(Undelivered{id, ErrUncertain, l.uncertain})
 	q.addLocked(Undelivered{id, ErrBackpressure, l.full})
@@ -103,10 +106,11 @@ func (q *losses) putBack(u Undelivered) {
 	q.arrived.Signal()
 }
 
-func (q *losses) counts() (messages, dropped uint64) {
+func (q *losses) counts(st *Stats) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.messages, q.dropped
+	st.Undelivered, st.NoticesDropped = q.messages, q.dropped
+	st.LostGone, st.LostUncertain = uint64(q.own.gone), uint64(q.own.uncertain)
 }
 
 func (q *losses) close() {

@@ -253,7 +253,8 @@ func TestLossesAreBoundedAndCountEverything(t *testing.T) {
 		q.Add(id+1, 2, 0, 0)
 		q.Add(id+1, 3, 0, 0) // joins the notice before, if that was taken in
 	}
-	messages, dropped := q.Counts()
+	st := q.Counts()
+	messages, dropped := st.Undelivered, st.NoticesDropped
 	if want := uint64(5 * (transport.LossesLimit + 10)); messages != want {
 		t.Errorf("%d messages are lost; want %d", messages, want)
 	}
@@ -265,8 +266,12 @@ func TestLossesAreBoundedAndCountEverything(t *testing.T) {
 			t.Fatalf("took %+v, %v; want 5 gone of %v", u, ok, id+1)
 		}
 	}
+	gone := st.LostGone
 	q.Add(8, 1, 2, 3)
 	q.Close()
+	if st = q.Counts(); st.LostGone != gone+1 || st.LostUncertain != 2 || st.Undelivered != messages+6 {
+		t.Errorf("%d gone and %d uncertain of %d lost; want 1, 2 and 6 more", st.LostGone-gone, st.LostUncertain, st.Undelivered-messages)
+	}
 	for _, want := range []transport.Undelivered{{8, transport.ErrGone, 1}, {8, transport.ErrUncertain, 2}, {8, transport.ErrBackpressure, 3}} {
 		if u, ok := q.Take(); !ok || u != want {
 			t.Errorf("took %+v, %v; want %+v", u, ok, want)
