@@ -399,15 +399,18 @@ func TestReadingGoesOnWhenOneCallIsLeftOfAFullQueue(t *testing.T) {
 	eachDriver(t, func(t *testing.T, opts node.Opts) {
 		opts.QueueBytes = 64 << 10
 		n := start(t, opts)
-		full := func() bool { return n.Stats().QueuedBytes >= opts.QueueBytes }
+		const cost = 2000 + 48 // of one message
+		free := func(most int64) func() bool {
+			return func() bool { return n.Stats().QueuedBytes >= opts.QueueBytes-most }
+		}
 		calls, last, done := uint64(0), uint64(0), make(chan struct{})
 		serve(t, n, node.HandlerFuncs{Data: func(node.ID, []byte) {
 			switch calls++; calls {
 			case 1:
-				until(t, "a full queue", full)
-			case 2: // the first of all that came meanwhile
-				until(t, "a full queue", full)
-				last = 1 + uint64(n.Stats().QueuedBytes/(2000+48))
+				until(t, "a full queue", free(0))
+			case 2: // the first of all that came meanwhile; the room of one does not have more read
+				until(t, "a queue that is full but for one", free(cost))
+				last = 1 + uint64(n.Stats().QueuedBytes/cost)
 			case last:
 				until(t, "more", func() bool { return n.Stats().MessagesIn > last+1 })
 				close(done)
