@@ -35,8 +35,9 @@ type Cluster struct {
 	// mesh's, unless a test knows better.
 	clocks func(peer idspace.BootID) (ahead time.Duration, known bool)
 
-	seats atomic.Pointer[seat]              // the one taken
-	known atomic.Pointer[idspace.ClusterID] // nil while blank
+	seats    atomic.Pointer[seat]              // the one taken
+	reseated atomic.Uint64                     // times that it was taken again; see reseat.go
+	known    atomic.Pointer[idspace.ClusterID] // nil while blank
 
 	views sync.Mutex           // held while seen is replaced
 	seen  atomic.Pointer[view] // the newest

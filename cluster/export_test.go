@@ -60,6 +60,9 @@ func (c *Cluster) Founders(expect int) []idspace.ServerID { return c.foundersOf(
 // BreakStore makes every later write of consensus fail.
 func (c *Cluster) BreakStore() { c.seat().store.Close() }
 
+// BeforeCommit makes the writes of consensus fail or hang, until the seat is another.
+func (c *Cluster) BeforeCommit(fn func() error) { c.seat().store.BeforeCommit(fn) }
+
 // Join makes a blank node belong to a cluster, as Run does.
 func (c *Cluster) Join(ctx context.Context) error { return c.join(ctx) }
 

@@ -81,22 +81,27 @@ func (c *Cluster) prepare(s *seat) error {
 }
 
 // takePart runs consensus until ctx is done or it has failed. A server whose
-// identity is used up is set aside, and the node begins anew as another one.
+// identity is used up is set aside, and the node begins anew as another one; one
+// whose disk stalled begins anew as the same.
 func (c *Cluster) takePart(ctx context.Context) error {
-	for {
+	var stalls backoff
+	for ctx.Err() == nil {
 		s := c.seat()
 		err := s.run(ctx)
-		if ctx.Err() != nil || err == nil {
+		switch {
+		case ctx.Err() != nil || err == nil:
 			return err
-		}
-		if errors.Is(err, consensus.ErrSuperseded) || errors.Is(err, consensus.ErrRemoved) {
+		case errors.Is(err, consensus.ErrSuperseded), errors.Is(err, consensus.ErrRemoved):
 			err = c.changeSeat(s, err)
+		case errors.Is(err, consensus.ErrStalled):
+			err = c.retakeSeat(ctx, s, err, &stalls)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			c.cfg.Logger.Error("consensus has failed; everything else goes on without it", "err", err)
 			return err
 		}
 	}
+	return nil
 }
 
 // run is the server's, and ends when the seat is given up, too.

@@ -26,6 +26,10 @@ type Stats struct {
 	Trust  trust.Counts // zero in clear text
 	Raft   consensus.State
 
+	// Reseated is how often this node began anew in consensus, on the same data
+	// directory, after its disk had stalled while it led.
+	Reseated uint64
+
 	// Clock is how far this machine's clock is ahead of the median of the voters',
 	// if those of a majority are known.
 	Clock      time.Duration
@@ -45,6 +49,7 @@ func (c *Cluster) Stats() Stats {
 	s := Stats{
 		Members: make(map[gossip.State]int), Live: len(v.live), Retired: len(v.retired),
 		Mesh: c.mesh.Stats(), Port: c.port.Counts(), Raft: c.State(),
+		Reseated: c.reseated.Load(),
 	}
 	if c.gossip != nil {
 		s.Gossip = c.gossip.Stats()

@@ -39,7 +39,7 @@ type boltFile struct {
 	// bbolt lets one writer in at a time anyway.
 	writing chan struct{}
 
-	// beforeCommit makes a write fail or hang in a test; nil otherwise.
+	// beforeCommit is what BeforeCommit has set; nil otherwise.
 	beforeCommit atomic.Pointer[func() error]
 }
 
@@ -73,6 +73,17 @@ func openBolt(path string, f *fault) (*boltFile, error) {
 }
 
 func (b *boltFile) close() error { return b.db.Close() }
+
+// closeSound closes the file once no write is under way, and returns what has
+// poisoned it before, or nil.
+func (b *boltFile) closeSound() error {
+	<-b.writing
+	defer func() { b.writing <- struct{}{} }()
+	if err := b.fault.get(); err != nil {
+		return err
+	}
+	return b.close()
+}
 
 // write commits fn. Every error but errUnchanged poisons the file.
 func (b *boltFile) write(fn func(*bbolt.Tx) error) error {

@@ -41,7 +41,8 @@ var (
 	ErrWrongCluster = errors.New("wrong cluster")
 
 	// ErrStalled: as leader this server could neither commit nor hand over.
-	// Usually its disk hangs.
+	// Usually its disk hung. If the store has not failed meanwhile, see
+	// CloseSound, another server may take its place on it.
 	ErrStalled = errors.New("leader stalled")
 
 	// ErrDiverged: a committed entry cannot be applied. Usually it was

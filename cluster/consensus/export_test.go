@@ -96,9 +96,6 @@ func (s *silence) Dead(id idspace.ServerID, heard time.Time, reachable bool, now
 	return s.dead(id, heard, reachable, now, limit)
 }
 
-// BeforeCommit makes the writes of a store on disk fail or hang.
-func (s *Store) BeforeCommit(fn func() error) { s.file.beforeCommit.Store(&fn) }
-
 // ForceServer gives a store in memory the id of another, as a wiped directory
 // would have that kept its id.
 func (s *Store) ForceServer(id idspace.ServerID) { s.self.Server = id }

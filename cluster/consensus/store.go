@@ -185,6 +185,26 @@ func (s *Store) Close() error {
 	return s.file.close()
 }
 
+// CloseSound closes a store of which no write has failed: everything that it ever
+// answered is on the disk then, and OpenStore may open it again in this process. It
+// blocks while a write is under way. An error matches ErrStoreFailed, and leaves the
+// store open, or is that of the closing. No Server may be running on the store.
+func (s *Store) CloseSound() error {
+	if s.file == nil {
+		return s.Err()
+	}
+	return s.file.closeSound()
+}
+
+// BeforeCommit has fn called before each write of a store on disk is committed: what
+// fn returns is the write's own error, and the write takes as long as fn does. It is
+// for tests of what a disk may do; a store in memory has none.
+func (s *Store) BeforeCommit(fn func() error) {
+	if s.file != nil {
+		s.file.beforeCommit.Store(&fn)
+	}
+}
+
 // SetAside closes the store and renames its files, so that the next OpenStore
 // on the directory makes a server that never was. For one whose identity is
 // used up: ErrSuperseded, ErrRemoved, ErrSnapshotMissing. No Server may be
