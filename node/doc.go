@@ -15,7 +15,8 @@
 // members, wherever they are. SetMeta notes something about a connection. Watch
 // tells what becomes of one, on whatever node.
 //
-// Serve calls a Handler instead, in order for each connection. Send waits until
+// Serve calls a Handler instead, in order for each connection; TakeEvents hands
+// events to a program that is done with them later. Send waits until
 // a message is written; SendMany sends one message to many. Disconnect ends a
 // connection for somebody else than the program. Describe, Connections and Stats
 // look. Drain takes the node out of service, its connections one after the other.

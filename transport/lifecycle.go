@@ -81,7 +81,7 @@ func (t *Transport) condemnLocked(s *slot, why Reason) bool {
 	if why.abrupt() {
 		f |= flagAbort
 	}
-	if why == ReasonSent || t.cfg.Ignore&IgnoreCloses != 0 || s.has(flagOpening) {
+	if why == ReasonSent && !t.reportsEnds.Load() || t.cfg.Ignore&IgnoreCloses != 0 || s.has(flagOpening) {
 		f |= flagSilent
 	}
 	s.reason = why

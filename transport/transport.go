@@ -29,6 +29,9 @@ type Transport struct {
 	start   time.Time   // tick 1 of the wheels
 	deaf    atomic.Bool // accepts no more; closing implies it
 	closing atomic.Bool
+
+	reportsEnds atomic.Bool // ends by SendClose of ReasonSent too
+
 	emptied chan struct{} // closed by empty, once no slot is in use while closing
 	empty   func()
 
