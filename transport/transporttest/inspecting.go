@@ -259,7 +259,7 @@ func statsAddUp(t *testing.T, s suite) {
 	r.await("half of them to be closed", func() bool { return r.Stats().Connections == clients/2 })
 	r.await("every message to be counted", func() bool { // which follows the message
 		st := r.Stats()
-		return st.BytesOut >= 6*clients*messages && st.MessagesIn >= clients*messages
+		return st.BytesOut >= 6*clients*messages && st.MessagesOut >= clients*messages && st.MessagesIn >= clients*messages
 	})
 	st := r.Stats()
 	ended := uint64(0)
