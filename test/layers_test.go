@@ -58,6 +58,8 @@ var homes = []home{
 	{module: "golang.org/x/sys", dirs: []string{"transport", "cluster"}, testToo: true},
 	{module: "github.com/pires/go-proxyproto", dirs: []string{"transport"}, testToo: true},
 
+	{module: "github.com/prometheus/client_golang", dirs: []string{"node/admin"}, testToo: true},
+
 	{module: "github.com/alecthomas/kong", dirs: []string{"cmd"}},
 	{module: "github.com/goccy/go-yaml", dirs: []string{"cmd"}},
 	{module: "github.com/lmittmann/tint", dirs: []string{"cmd"}},

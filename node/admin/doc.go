@@ -25,6 +25,8 @@
 //   - A Problem is a kind of failure: one table joins the outcomes of package
 //     node to status, type and exit code.
 //   - The guard decides who is answered at all.
+//   - A family is a metric with the means to read it from the node: one table of them
+//     is /metrics, /api/v1/stats and the page docs/metrics.md.
 //
 // # Who is answered
 //

@@ -88,6 +88,7 @@ func (h *Handler) showDrain(n target, w http.ResponseWriter, r *http.Request) er
 	if follow == "false" {
 		return writeJSON(w, http.StatusOK, shownDrain(n))
 	}
+	streams(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
 	followDrain(n, w, r)

@@ -67,6 +67,7 @@ type target interface {
 	DrainProgress() node.DrainProgress
 	Drained() <-chan struct{}
 	grouping
+	counting
 }
 
 var _ target = (*node.Node)(nil)
@@ -81,6 +82,8 @@ type Handler struct {
 	sending    chan struct{} // a token for each message under way; never closed
 	patience   time.Duration // bodyTimeout
 	strangers  strangers
+	traffic    *traffic
+	metrics    http.Handler // of /metrics
 
 	mu      sync.Mutex
 	node    target // guarded by mu: nil until Attach
@@ -103,7 +106,9 @@ func New(cfg Config) (*Handler, error) {
 		patience:   bodyTimeout,
 		strangers:  strangers{kinds: make(map[string]*unsaid)},
 		waiting:    "starting",
+		traffic:    newTraffic(),
 	}
+	h.metrics = newScraper(h)
 	if h.maxMessage == 0 {
 		h.maxMessage = defaultMaxMessage
 	}
@@ -188,6 +193,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	next, _ := h.mux.Handler(r)
 	res, known := next.(*resource)
+	w, done := h.traffic.begin(w, r, res)
+	defer done()
 	access := forBearers
 	if known {
 		access = res.access

@@ -76,7 +76,7 @@ func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 	for _, target := range []string{
 		"/", "/api", "/api/v1", "/api/v1/", "/api/v2/nodes", "/livez/", "//livez", "/./livez", "/livez/../readyz",
 		"/api/v1/connections/", "/api/v1/connections//messages", "/api/v1/connections/01adc9000000002a/",
-		"/api/v1/connections/01adc9000000002a/messages/1", "/api/v1/../v1/nodes", "/metrics", "/problems/", "/problems/no-such", "/LIVEZ",
+		"/api/v1/connections/01adc9000000002a/messages/1", "/api/v1/../v1/nodes", "/metrics/", "/problems/", "/problems/no-such", "/LIVEZ",
 	} {
 		for _, method := range []string{"GET", "POST", "OPTIONS"} {
 			if target == "/problems/no-such" && method != "GET" {

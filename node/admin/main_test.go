@@ -284,7 +284,20 @@ type fake struct {
 
 	mu    sync.Mutex
 	calls []call // guarded by mu
+
+	counted
 }
+
+// counted is a node that has counted nothing.
+type counted struct{}
+
+func (counted) Stats() node.Stats                       { return node.Stats{} }
+func (counted) GroupStats() node.GroupStats             { return node.GroupStats{} }
+func (counted) WatchStats() node.WatchStats             { return node.WatchStats{} }
+func (counted) NumberStats() node.NumberStats           { return node.NumberStats{} }
+func (counted) ClusterStats() (node.ClusterStats, bool) { return node.ClusterStats{}, false }
+func (counted) Failures() []node.Failures               { return nil }
+func (counted) Number() node.NodeNumber                 { return 1 }
 
 // A call is an operation that a fake was asked for.
 type call struct {

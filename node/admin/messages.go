@@ -120,6 +120,7 @@ func (h *Handler) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, e
 		return msg, nil
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		w.Header().Set("Connection", "close")
 		return nil, fail(problemTooLarge, "the message has over %d bytes, the limit of this API", h.maxMessage)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -32,6 +32,8 @@ func (h *Handler) resources() []*resource {
 			"POST": h.withNode(h.startDrain),
 		}},
 		{h: h, path: "/api/v1/nodes/{number}/retire", access: forBearers, methods: map[string]action{"POST": h.withNode(h.retire)}},
+		{h: h, path: "/metrics", access: forBearers, methods: map[string]action{"GET": h.scrape}},
+		{h: h, path: "/api/v1/stats", access: forBearers, methods: map[string]action{"GET": h.stats}},
 		{h: h, path: "/api/v1/ids/{id}", access: forBearers, methods: map[string]action{"GET": h.withNode(h.decode)}},
 	}...)
 }
