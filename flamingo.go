@@ -26,6 +26,10 @@ func Open(opts Opts) (*Node, error) { return node.Open(opts) }
 // concern to the node.
 func OpenContext(ctx context.Context, opts Opts) (*Node, error) { return node.OpenContext(ctx, opts) }
 
+// Version returns the version of Flamingo that this program was built with, as the go
+// command knows it.
+func Version() string { return node.Version() }
+
 // ParseID reads an id in its text form of 16 lower-case hexadecimal digits.
 func ParseID(text string) (ID, error) { return idspace.ParseID(text) }
 
@@ -166,7 +170,9 @@ var (
 
 // Why Open fails beside ErrBadOption; package node says what each means.
 var (
-	ErrInUse   = node.ErrInUse
-	ErrClock   = node.ErrClock
-	ErrRefused = node.ErrRefused
+	ErrInUse    = node.ErrInUse
+	ErrFormat   = node.ErrFormat
+	ErrVersions = node.ErrVersions
+	ErrClock    = node.ErrClock
+	ErrRefused  = node.ErrRefused
 )

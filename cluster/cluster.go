@@ -47,6 +47,8 @@ type Cluster struct {
 	publishing sync.Mutex
 	settled    atomic.Pointer[view] // nil before the first
 
+	speaks mesh.Versions // immutable: what this release speaks, but in tests
+
 	look chan struct{} // a token: a newer one is wanted soon; never closed
 
 	asking    asking // of Grant
@@ -90,7 +92,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, boot: boot, port: p, trust: secrets, notice: newNotice(), reads: newReads(), lost: newLosses(),
-		look: make(chan struct{}, 1), ended: make(chan struct{}),
+		speaks: mesh.Spoken(), look: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.dir = newDirectory(
 		func(boot idspace.BootID) *mesh.Peer { return c.mesh.To(boot) },
@@ -146,7 +148,8 @@ func (c *Cluster) Listen(ctx context.Context) error {
 	}
 	meta := gossip.Meta{
 		Name: c.cfg.NodeName, Cluster: c.cluster(), Server: c.seat().store.Identity().Server, Admin: c.cfg.Admin,
-		State: gossip.StateJoining, MinVersion: mesh.MinVersion, MaxVersion: mesh.MaxVersion,
+		State: gossip.StateJoining, MinVersion: uint16(c.speaks.Min), MaxVersion: uint16(c.speaks.Max),
+		Release: c.cfg.Release,
 	}
 	g, err := gossip.New(gossip.Config{
 		Port: c.port, Boot: c.boot, ClusterName: c.cfg.ClusterName, Advertise: c.cfg.Advertise,

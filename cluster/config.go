@@ -62,6 +62,10 @@ type Config struct {
 	// another server after each start.
 	Dir string
 
+	// Release names the software that this node runs, for people who look at the
+	// nodes of a cluster: up to 64 bytes of printable UTF-8.
+	Release string
+
 	// Admin is where the node's admin API listens, for other nodes to show.
 	Admin netip.AddrPort
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flamingo/cluster/consensus"
+	"flamingo/cluster/mesh"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
 )
@@ -44,6 +45,9 @@ func (c *Cluster) TrustProposers() { c.credulous.Store(true) }
 
 // TrustRetired has this node open streams with lives that were retired.
 func (c *Cluster) TrustRetired() { c.trustRetired.Store(true) }
+
+// SetVersions has this node say that it speaks these. It is called before Listen.
+func (c *Cluster) SetVersions(v mesh.Versions) { c.speaks = v }
 
 // LiveOn has this node go on after its life was retired.
 func (c *Cluster) LiveOn() { c.endOnce.Do(func() {}) }

@@ -52,6 +52,9 @@ func (c *Cluster) Grant(ctx context.Context) (idspace.NodeNumber, error) {
 	c.asking.now.Store(true)
 	defer c.asking.now.Store(false)
 	for {
+		if err := c.estranged(); err != nil {
+			return 0, fmt.Errorf("cluster: %w: %w", ErrRefused, err)
+		}
 		g, err := c.tryGrant(ctx)
 		c.asking.note(err)
 		if err == nil {

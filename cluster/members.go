@@ -82,13 +82,19 @@ func (v *view) after(before *view) *view {
 
 // watchMembers keeps the directory, until ctx is done.
 func (c *Cluster) watchMembers(ctx context.Context) error {
+	told := make(map[idspace.BootID]bool) // of present members that speak another protocol
 	for change := range c.gossip.Changes(ctx) {
 		m := change.Member
 		if change.Kind == gossip.Gone {
 			c.dir.gone(m)
+			delete(told, m.Boot)
 			continue
 		}
 		c.dir.present(m)
+		if !c.understands(m) && !told[m.Boot] {
+			told[m.Boot] = true
+			c.cfg.Logger.Error("a node of this cluster cannot be reached", "err", c.foreign(m))
+		}
 		c.reach([]gossip.Member{m})
 	}
 	return nil

@@ -23,6 +23,9 @@ type Node struct {
 	Admin   netip.AddrPort // zero for none
 	Self    bool
 
+	Release string        // that it runs, as it says; empty of one that is not present
+	Speaks  mesh.Versions // of the protocol between nodes; zero of one that is not present
+
 	// Present: it is a member. One that is not holds live numbers all the
 	// same: it has not come back since it was lost.
 	Present bool
@@ -39,6 +42,7 @@ func (c *Cluster) Nodes() []Node {
 		nodes[m.Boot] = &Node{
 			Boot: m.Boot, Name: m.Meta.Name, State: m.Meta.State, Role: m.Meta.Role,
 			Address: m.Addr, Admin: m.Meta.Admin, Self: m.Boot == c.boot, Present: true,
+			Release: m.Meta.Release, Speaks: versionsOf(m),
 		}
 	}
 	for n, boot := range c.view().live {

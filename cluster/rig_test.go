@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,6 +133,9 @@ type plan struct {
 	// lostAfter is that of the config.
 	lostAfter time.Duration
 
+	// speaks are its versions of the protocol; zero: those of this release.
+	speaks mesh.Versions
+
 	// shy has it exchange full state with those that it joins only, for a while.
 	shy bool
 }
@@ -176,6 +180,8 @@ type life struct {
 	granted chan struct{} // closed when number is set
 	ended   chan struct{} // closed when Run has returned
 	fails   bool          // that Run fails is no fault
+
+	refused atomic.Pointer[error] // how Grant has failed
 }
 
 func members(lives []*life) (all []*member) {
@@ -225,6 +231,9 @@ func (w *world) start(p plan) *life {
 	if p.trusting {
 		c.TrustProposers()
 	}
+	if p.speaks != (mesh.Versions{}) {
+		c.SetVersions(p.speaks)
+	}
 	if err := c.Listen(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -249,10 +258,13 @@ func (n *life) run() {
 	var err error
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		if number, err := n.Grant(ctx); err == nil {
-			n.number = number
-			close(n.granted)
+		number, err := n.Grant(ctx)
+		if err != nil {
+			n.refused.Store(&err)
+			return
 		}
+		n.number = number
+		close(n.granted)
 	})
 	go func() {
 		err = n.Run(ctx)
@@ -264,6 +276,14 @@ func (n *life) run() {
 		<-n.ended
 		return errors.Join(err, n.Close())
 	})
+}
+
+// grantError is how Grant has failed, nil if it has not.
+func (n *life) grantError() error {
+	if err := n.refused.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // kill ends a life as kill -9 does: not a byte gets out any more. It leaves

@@ -95,6 +95,16 @@ var (
 	// is still closing.
 	ErrInUse = errors.New("in use by another node")
 
+	// ErrFormat: the data directory is of another format than this release reads.
+	// Usual cause: a later release has written it, and an earlier one was started
+	// on it.
+	ErrFormat = errors.New("format of the data directory")
+
+	// ErrVersions: this node and one of the cluster have no version of the protocol
+	// between nodes in common. It is ErrRefused, too. Usual cause: one of the two was
+	// left out of several upgrades.
+	ErrVersions = cluster.ErrVersions
+
 	// ErrClock: the clock says a time before the first node number, and there
 	// is no data directory to go by; or one after the last. Usual cause: a
 	// machine without a battery that has not yet asked for the time.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,3 +148,6 @@ func (c *meetingCarrier) sendMany(ids []ID, _ Kind, _ []byte, results []error) {
 
 // Leads reports whether n leads its cluster.
 func Leads(n *Node) bool { return n.member.cluster().State().Leading }
+
+// VersionIn is Version of a program with that build information.
+func VersionIn(info *debug.BuildInfo) string { return versionIn(info) }

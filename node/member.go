@@ -30,6 +30,7 @@ func (o *Opts) clusterConfig() (cfg cluster.Config, faults []error) {
 	cfg = cluster.Config{
 		ClusterName: o.ClusterName,
 		NodeName:    o.Name,
+		Release:     Version(),
 		Insecure:    o.Insecure,
 		KeyFile:     o.ClusterKeyFile,
 		TLSCert:     o.ClusterTLSCert,

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"flamingo/cluster"
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/port"
 	"flamingo/idspace"
@@ -60,7 +61,7 @@ type Node struct {
 // long that takes; the log says what it waits for.
 //
 // Every fault of the options is reported at once; they match ErrBadOption. A
-// data directory in use is ErrInUse, a clock that cannot be right ErrClock, a
+// data directory in use is ErrInUse, one of another format ErrFormat, a clock that cannot be right ErrClock, a
 // number that the cluster will not grant ErrRefused.
 func Open(opts Opts) (*Node, error) { return OpenContext(context.Background(), opts) }
 
@@ -126,11 +127,28 @@ func (n *Node) build(s surroundings) error {
 	if faults = append(faults, more...); len(faults) > 0 {
 		return errors.Join(faults...)
 	}
+	if n.opts.DataDir == "" {
+		return n.open(membership, s)
+	}
+	if err := readFormat(n.opts.DataDir); err != nil {
+		return err
+	}
+	if err := n.open(membership, s); err != nil {
+		return err
+	}
+	if err := noteFormat(n.opts.DataDir); err != nil {
+		return errors.Join(err, n.granter.Close())
+	}
+	return nil
+}
+
+// open opens the data directory, and makes what grants numbers.
+func (n *Node) open(membership cluster.Config, s surroundings) (err error) {
 	if !n.opts.clustered() {
 		n.granter, err = newStandalone(s.clock, n.opts.DataDir)
 		return err
 	}
-	if n.member, err = newMember(membership, own, n.clients.AddUndelivered, n.groups.lose); err != nil {
+	if n.member, err = newMember(membership, n.owner, n.clients.AddUndelivered, n.groups.lose); err != nil {
 		return err
 	}
 	n.member.flush = cmp.Or(s.flush, flushTimeout)

@@ -21,6 +21,8 @@ type NodeInfo struct {
 	Cluster string        // address of its port between nodes; empty alone
 	Admin   string        // address of its admin API; empty for none
 	Link    string        // how the link from here is: idle, connecting, up, unreachable or gone; empty for this node
+	Version string        // of Flamingo that it runs; empty if it is absent
+	Speaks  [2]int        // least and greatest version of the protocol between nodes; zero if it is absent
 	RTT     time.Duration // round trip of that link, smoothed; 0 before the first
 }
 
@@ -40,7 +42,11 @@ func (n *Node) Nodes() []NodeInfo {
 			state = gossip.StateDraining
 		}
 		numbers := n.ids.Numbers()
-		return []NodeInfo{{Name: name, Number: slices.Max(numbers), Numbers: numbers, State: state.String(), Self: true}}
+		least, greatest := Protocol()
+		return []NodeInfo{{
+			Name: name, Number: slices.Max(numbers), Numbers: numbers, State: state.String(), Self: true,
+			Version: Version(), Speaks: [2]int{least, greatest},
+		}}
 	}
 	var nodes []NodeInfo
 	for _, life := range n.member.cluster().Nodes() {
@@ -53,6 +59,7 @@ func nodeInfo(life *cluster.Node) NodeInfo {
 	info := NodeInfo{
 		Name: life.Name, Numbers: life.Numbers, State: stateAbsent, Self: life.Self,
 		Cluster: addrText(life.Address), Admin: addrText(life.Admin),
+		Version: life.Release, Speaks: [2]int{int(life.Speaks.Min), int(life.Speaks.Max)},
 	}
 	if len(life.Numbers) > 0 {
 		info.Number = slices.Max(life.Numbers)

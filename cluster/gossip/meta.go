@@ -13,6 +13,9 @@ import (
 // MaxNameLen is the longest node name, in bytes.
 const MaxNameLen = 64
 
+// MaxReleaseLen is the longest name of a release, in bytes.
+const MaxReleaseLen = 64
+
 // Role is the part of a node in consensus. The values are part of Meta's
 // format: append only.
 type Role uint8
@@ -92,6 +95,10 @@ type Meta struct {
 	// MinVersion and MaxVersion are the versions of the protocol between
 	// nodes that it speaks: 1 ≤ MinVersion ≤ MaxVersion.
 	MinVersion, MaxVersion uint16
+
+	// Release names the software that it runs, for people: up to MaxReleaseLen bytes
+	// of printable UTF-8.
+	Release string
 }
 
 // check returns an error matching ErrBadMeta that holds every fault.
@@ -121,11 +128,16 @@ func (m Meta) check() error {
 	if m.MinVersion < 1 || m.MinVersion > m.MaxVersion {
 		bad("MinVersion %d, MaxVersion %d: want 1 ≤ MinVersion ≤ MaxVersion", m.MinVersion, m.MaxVersion)
 	}
+	if len(m.Release) > MaxReleaseLen || !printable(m.Release) {
+		bad("Release %q: want up to %d bytes of printable UTF-8", m.Release[:min(len(m.Release), quoteLimit)], MaxReleaseLen)
+	}
 	return errors.Join(faults...)
 }
 
-func validName(s string) bool {
-	if len(s) < 1 || len(s) > MaxNameLen || !utf8.ValidString(s) {
+func validName(s string) bool { return len(s) >= 1 && len(s) <= MaxNameLen && printable(s) }
+
+func printable(s string) bool {
+	if !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {

@@ -13,6 +13,7 @@ import (
 //
 //	version:1 n:1 name:n number:8 numbers:8 cluster:16 server:16 role:1
 //	address:1+4+2|1+16+2 admin:1|1+4+2|1+16+2 state:1 min:2 max:2
+//	n:1 release:n
 //
 // A later version keeps these fields as they are and appends others. So a
 // reader takes the fields it knows of any later version, takes a role or state
@@ -43,7 +44,8 @@ func (m Meta) Encode() ([]byte, error) {
 	b = appendAddr(b, m.Admin)
 	b = append(b, byte(m.State))
 	b = binary.BigEndian.AppendUint16(b, m.MinVersion)
-	return binary.BigEndian.AppendUint16(b, m.MaxVersion), nil
+	b = binary.BigEndian.AppendUint16(b, m.MaxVersion)
+	return append(append(b, byte(len(m.Release))), m.Release...), nil
 }
 
 func appendAddr(b []byte, a netip.AddrPort) []byte {
@@ -83,6 +85,7 @@ func decodeMeta(b []byte) (Meta, error) {
 	m.Address, m.Admin = r.addr(), r.addr()
 	m.State = State(r.byte())
 	m.MinVersion, m.MaxVersion = r.uint16(), r.uint16()
+	m.Release = string(r.take(int(r.byte())))
 	if r.short || (len(r.b) > 0 && !later) {
 		return Meta{}, fmt.Errorf("%w: %d bytes: cut short, or more than the fields", ErrBadMeta, len(b))
 	}

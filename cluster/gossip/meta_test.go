@@ -20,12 +20,13 @@ var fullMeta = gossip.Meta{
 	Cluster: clusterA, Server: idspace.ServerID{15: 1}, Role: gossip.RoleVoter,
 	Address: netip.MustParseAddrPort("10.0.0.1:4110"),
 	Admin:   netip.MustParseAddrPort("[2001:db8::1]:4180"),
-	State:   gossip.StateReady, MinVersion: 1, MaxVersion: 2,
+	State:   gossip.StateReady, MinVersion: 1, MaxVersion: 2, Release: "v1.2.0",
 }
 
 const fullMetaHex = "01" + "08" + "6265726c696e2d31" + "000000001adc9000" + "0000000000000003" +
 	"0000000000000000000000000000000a" + "00000000000000000000000000000001" + "02" +
-	"040a000001100e" + "1020010db80000000000000000000000011054" + "01" + "0001" + "0002"
+	"040a000001100e" + "1020010db80000000000000000000000011054" + "01" + "0001" + "0002" +
+	"06" + "76312e322e30"
 
 var sameAddr = cmpopts.EquateComparable(netip.AddrPort{})
 
@@ -38,7 +39,7 @@ func TestMetaFormIsFrozen(t *testing.T) {
 		{
 			gossip.Meta{Name: "a", Address: netip.MustParseAddrPort("[::1]:1"), MinVersion: 1, MaxVersion: 1},
 			"01" + "01" + "61" + strings.Repeat("00", 8+8+16+16+1) +
-				"10000000000000000000000000000000010001" + "00" + "00" + "0001" + "0001",
+				"10000000000000000000000000000000010001" + "00" + "00" + "0001" + "0001" + "00",
 		},
 	} {
 		b, err := tc.m.Encode()
@@ -56,6 +57,7 @@ func TestLongestMetaIsWithinTheBound(t *testing.T) {
 	m := fullMeta
 	m.Name = strings.Repeat("n", gossip.MaxNameLen)
 	m.Address = m.Admin
+	m.Release = strings.Repeat("r", gossip.MaxReleaseLen)
 	b, err := m.Encode()
 	if err != nil || len(b) > gossip.MaxMetaLen || len(b) >= 300 {
 		t.Errorf("Encode of the longest = %d bytes, %v, want at most %d", len(b), err, gossip.MaxMetaLen)
@@ -67,8 +69,9 @@ func TestMetaOfALaterVersionIsReadAsFarAsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	state := len(b) - 1 - len(fullMeta.Release) - 5
 	b[0] = 9
-	b[len(b)-5] = 200                                           // a state
+	b[state] = 200                                              // a state
 	b[1+1+8+8+8+16+16] = 201                                    // a role
 	b = append(b, "fields of which version 1 knows nothing"...) // more fields
 	want := fullMeta
@@ -98,19 +101,22 @@ func TestDecodeMetaRefusesOtherBytes(t *testing.T) {
 		return b
 	}
 	const role = 1 + 1 + 8 + 8 + 8 + 16 + 16
+	release := len(good) - 1 - len(fullMeta.Release)
 	for name, in := range map[string][]byte{
-		"trailing byte":     append(bytes.Clone(good), 0),
-		"version 0":         with(0, 0),
-		"length of name":    with(1, 255),
-		"control character": with(2, '\n'),
-		"not utf-8":         with(2, 0xff),
-		"number too great":  with(10, 1),
-		"unknown role":      with(role, 3),
-		"length of address": with(role+1, 5),
-		"no port":           with(role+7, 0)[:role+8],
-		"unknown state":     with(len(good)-5, 3),
-		"no version":        with(len(good)-3, 0),
-		"max under min":     with(len(good)-3, 3),
+		"trailing byte":       append(bytes.Clone(good), 0),
+		"version 0":           with(0, 0),
+		"length of name":      with(1, 255),
+		"control character":   with(2, '\n'),
+		"not utf-8":           with(2, 0xff),
+		"number too great":    with(10, 1),
+		"unknown role":        with(role, 3),
+		"length of address":   with(role+1, 5),
+		"no port":             with(role+7, 0)[:role+8],
+		"unknown state":       with(release-5, 3),
+		"no version":          with(release-3, 0),
+		"length of release":   with(release, 200),
+		"release unprintable": with(release+1, 7),
+		"max under min":       with(release-3, 3),
 	} {
 		if m, err := gossip.DecodeMeta(in); !errors.Is(err, gossip.ErrBadMeta) {
 			t.Errorf("%s: DecodeMeta(%x) = %+v, %v, want ErrBadMeta", name, in, m, err)
@@ -122,12 +128,13 @@ func TestEncodeMetaNamesEveryFault(t *testing.T) {
 	m := gossip.Meta{
 		Name: "a\x00b", Number: idspace.MaxNumber + 1, Role: 7, State: 8,
 		Address: netip.MustParseAddrPort("0.0.0.0:1"), Admin: netip.MustParseAddrPort("10.0.0.1:0"),
+		Release: strings.Repeat("r", gossip.MaxReleaseLen+1),
 	}
 	_, err := m.Encode()
 	if !errors.Is(err, gossip.ErrBadMeta) {
 		t.Fatalf("Encode = %v, want ErrBadMeta", err)
 	}
-	for _, want := range []string{"Name", "Number", "Role", "State", "Address", "Admin", "MinVersion"} {
+	for _, want := range []string{"Name", "Number", "Role", "State", "Address", "Admin", "MinVersion", "Release"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("Encode = %v, want it to name %s", err, want)
 		}

@@ -219,7 +219,10 @@ func (k *contact) judge(h *hello, w *welcome) error {
 		return err
 	}
 	if refusal != RefusalNone {
-		return &RefusedError{Peer: l.peer, Boot: w.boot, Refusal: refusal, Mine: h.cluster, Theirs: w.cluster}
+		return &RefusedError{
+			Peer: l.peer, Boot: w.boot, Refusal: refusal, Mine: h.cluster, Theirs: w.cluster,
+			Speaks: Versions{h.min, h.max}, PeerSpeaks: Versions{w.min, w.max},
+		}
 	}
 	l.mesh.cfg.Heard(l.peer, w.numbers, w.last)
 	return nil

@@ -76,10 +76,16 @@ type RefusedError struct {
 	Refusal Refusal
 	Mine    idspace.ClusterID
 	Theirs  idspace.ClusterID
+
+	Speaks, PeerSpeaks Versions // versions of the protocol, here and there
 }
 
 // Error implements error.
 func (e *RefusedError) Error() string {
+	if e.Refusal == RefusalVersion {
+		return fmt.Sprintf("mesh: handshake with %v: refused by %v: no common version of the protocol (here %v, there %v)",
+			e.Peer, e.Boot, e.Speaks, e.PeerSpeaks)
+	}
 	return fmt.Sprintf("mesh: handshake with %v: refused by %v: %v (cluster here %v, there %v)",
 		e.Peer, e.Boot, e.Refusal, e.Mine, e.Theirs)
 }

@@ -273,3 +273,12 @@ func TestRefusedErrorNamesBothClusters(t *testing.T) {
 		t.Errorf("%v does not match ErrRefused", err)
 	}
 }
+
+func TestRefusedErrorNamesBothRangesOfVersions(t *testing.T) {
+	err := error(&mesh.RefusedError{
+		Refusal: mesh.RefusalVersion, Speaks: mesh.Versions{Min: 2, Max: 4}, PeerSpeaks: mesh.Versions{Min: 1, Max: 1},
+	})
+	if text := err.Error(); !strings.Contains(text, "here 2 to 4") || !strings.Contains(text, "there 1)") {
+		t.Errorf("%s, want both ranges", text)
+	}
+}

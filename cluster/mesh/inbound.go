@@ -122,6 +122,7 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 		}
 		return s, &RefusedError{
 			Peer: h.boot, Boot: w.boot, Refusal: refusal, Mine: w.cluster, Theirs: h.cluster,
+			Speaks: Versions{w.min, w.max}, PeerSpeaks: Versions{h.min, h.max},
 		}
 	}
 	m.cfg.Heard(h.boot, h.numbers, h.last)
@@ -132,7 +133,7 @@ func (m *Mesh) handshake(c net.Conn) (s *inStream, err error) {
 func (m *Mesh) admit(h *hello) Refusal {
 	own := m.cfg.Identity
 	switch {
-	case h.min > m.max || h.max < m.min:
+	case !(Versions{h.min, h.max}).Meet(Versions{m.min, m.max}):
 		return RefusalVersion
 	case h.boot == own.Boot():
 		return RefusalSelf

@@ -103,6 +103,7 @@ type nodeList struct {
 		Admin   string `json:"admin_address"`
 		Link    string `json:"link"`
 		RTT     int64  `json:"rtt_us"`
+		Version string `json:"version"`
 	} `json:"nodes"`
 }
 
@@ -119,7 +120,7 @@ func (c *nodesListCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"NUMBER", "NAME", "STATE", "CLUSTER", "LINK", "RTT"}}
+	rows := [][]string{{"NUMBER", "NAME", "STATE", "CLUSTER", "LINK", "RTT", "VERSION"}}
 	for _, n := range list.Nodes {
 		link, rtt := n.Link, ""
 		if n.Self {
@@ -128,7 +129,7 @@ func (c *nodesListCommand) Run(ctx context.Context, con *console) error {
 		if n.RTT > 0 {
 			rtt = (time.Duration(n.RTT) * time.Microsecond).String()
 		}
-		rows = append(rows, []string{n.Number, n.Name, n.State, n.Cluster, link, rtt})
+		rows = append(rows, []string{n.Number, n.Name, n.State, n.Cluster, link, rtt, n.Version})
 	}
 	if err := printTable(con.out, rows); err != nil {
 		return err

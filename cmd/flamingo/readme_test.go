@@ -300,7 +300,7 @@ var (
 	pagePort   = regexp.MustCompile(`:4([1-9])([018]0)\b`)
 	pageID     = regexp.MustCompile(`\b0[0-9a-f]{15}\b`)
 	pageNumber = regexp.MustCompile(`\b0[0-9a-f]{8}\b`)
-	varies     = regexp.MustCompile(`\(\d+\)|` + pagePort.String() + `|\./flamingo|` + pageID.String() + `|` + pageNumber.String() +
+	varies     = regexp.MustCompile(`\(\d+\)|\(devel\)|` + pagePort.String() + `|\./flamingo|` + pageID.String() + `|` + pageNumber.String() +
 		`|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{3}|\b\d+(\.\d+)?(ns|µs|ms|s)\b|/tmp/flamingo| +`)
 )
 
@@ -370,6 +370,8 @@ func (d *desk) pattern(line string, numbers map[string]string) *regexp.Regexp {
 		b.WriteString(regexp.QuoteMeta(line[end:at[0]]))
 		end = at[1]
 		switch part := line[at[0]:at[1]]; {
+		case part == "(devel)":
+			b.WriteString(`(\(devel\)|unknown|v\S+)`)
 		case part[0] == '(':
 			b.WriteString(`\(\d+\)`)
 		case part[0] == ' ':

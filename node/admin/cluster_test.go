@@ -61,7 +61,8 @@ func awaitLinks(t *testing.T, apis []*api, nodes []*node.Node) {
 			up := 0
 			for _, m := range list.Nodes {
 				k := slices.IndexFunc(nodes, func(n *node.Node) bool { return n.Number() == m.Number })
-				if k < 0 || m.Name != fmt.Sprintf("node%d", k) || m.State != "ready" || m.Self != (k == i) || m.Address == "" {
+				if k < 0 || m.Name != fmt.Sprintf("node%d", k) || m.State != "ready" || m.Self != (k == i) || m.Address == "" ||
+					m.Version != node.Version() || m.Speaks != [2]int{1, 1} {
 					continue
 				}
 				if m.Self || m.Link == "up" {

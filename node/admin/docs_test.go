@@ -95,6 +95,7 @@ var varying = replacements{
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`"elapsed_us":\d+`), `"elapsed_us":N`},
 	{regexp.MustCompile(`"serial":\d+`), `"serial":N`},
+	{regexp.MustCompile(`"version":"(\(devel\)|unknown|v[^"]+)"`), `"version":"V"`},
 }
 
 type replacements []struct {

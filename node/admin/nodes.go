@@ -20,6 +20,8 @@ type member struct {
 	Admin   string          `json:"admin_address,omitempty"`   // none if it shows none
 	Link    string          `json:"link,omitempty"`            // none to itself
 	RTT     int64           `json:"rtt_us,omitempty"`          // none before the first
+	Version string          `json:"version,omitempty"`         // of Flamingo; none of one that is absent
+	Speaks  *[2]int         `json:"protocol,omitempty"`        // likewise: least and greatest version
 }
 
 type memberList struct {
@@ -34,10 +36,14 @@ func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error 
 	}
 	list := memberList{Nodes: []member{}}
 	for _, i := range n.Nodes() {
-		list.Nodes = append(list.Nodes, member{
+		m := member{
 			Name: i.Name, Number: i.Number, State: i.State, Self: i.Self,
-			Address: i.Cluster, Admin: i.Admin, Link: i.Link, RTT: i.RTT.Microseconds(),
-		})
+			Address: i.Cluster, Admin: i.Admin, Link: i.Link, RTT: i.RTT.Microseconds(), Version: i.Version,
+		}
+		if i.Speaks != [2]int{} {
+			m.Speaks = &i.Speaks
+		}
+		list.Nodes = append(list.Nodes, m)
 	}
 	slices.SortFunc(list.Nodes, func(a, b member) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))

@@ -51,6 +51,8 @@ type (
 			Address string          `json:"cluster_address"`
 			Link    string          `json:"link"`
 			RTT     int64           `json:"rtt_us"`
+			Version string          `json:"version"`
+			Speaks  [2]int          `json:"protocol"`
 		} `json:"nodes"`
 	}
 	idJSON struct {
@@ -274,7 +276,8 @@ func TestConnectionIsEndedOnceAndTheProgramIsTold(t *testing.T) {
 
 func TestNodeThatStandsAloneIsListed(t *testing.T) {
 	a, n := show(t, admin.Config{}, lines())
-	want := fmt.Sprintf(`{"nodes":[{"name":"birch","number":"%s","state":"ready","self":true}]}`+"\n", n.Number())
+	want := fmt.Sprintf(`{"nodes":[{"name":"birch","number":"%s","state":"ready","self":true,"version":%q,"protocol":[1,1]}]}`+"\n",
+		n.Number(), node.Version())
 	if got := a.expect("GET", "/api/v1/nodes", "", 200, ""); got.body != want {
 		t.Errorf("%s\nwant %s", got.body, want)
 	}
@@ -283,7 +286,7 @@ func TestNodeThatStandsAloneIsListed(t *testing.T) {
 func TestNodesAreListedOldestFirst(t *testing.T) {
 	a := serve(t, newHandler(t, admin.Config{}))
 	a.h.AttachTarget(&fake{nodes: []node.NodeInfo{
-		{Name: "cedar", Number: 3, State: "ready", Cluster: "10.0.0.3:4110", Link: "up", RTT: 1500 * time.Nanosecond},
+		{Name: "cedar", Number: 3, State: "ready", Cluster: "10.0.0.3:4110", Link: "up", RTT: 1500 * time.Nanosecond, Version: "v1.2.0", Speaks: [2]int{1, 2}},
 		{Name: "birch", State: "joining", Cluster: "10.0.0.2:4110", Link: "connecting"},
 		{Name: "alder", Number: 2, State: "draining", Self: true, Cluster: "10.0.0.1:4110"},
 		{Name: "aspen", State: "joining", Cluster: "10.0.0.4:4110", Link: "unreachable"},
@@ -292,7 +295,7 @@ func TestNodesAreListedOldestFirst(t *testing.T) {
 		`{"name":"aspen","state":"joining","self":false,"cluster_address":"10.0.0.4:4110","link":"unreachable"},` +
 		`{"name":"birch","state":"joining","self":false,"cluster_address":"10.0.0.2:4110","link":"connecting"},` +
 		`{"name":"alder","number":"000000002","state":"draining","self":true,"cluster_address":"10.0.0.1:4110"},` +
-		`{"name":"cedar","number":"000000003","state":"ready","self":false,"cluster_address":"10.0.0.3:4110","link":"up","rtt_us":1}]}` + "\n"
+		`{"name":"cedar","number":"000000003","state":"ready","self":false,"cluster_address":"10.0.0.3:4110","link":"up","rtt_us":1,"version":"v1.2.0","protocol":[1,2]}]}` + "\n"
 	if got := a.expect("GET", "/api/v1/nodes", "", 200, ""); got.body != want {
 		t.Errorf("%s\nwant %s", got.body, want)
 	}
