@@ -127,6 +127,11 @@ type Config struct {
 	// must not block. Nil: nobody is told.
 	Ended func(idspace.ID)
 
+	// Relieved is told of each connection that Press has reported as full when it
+	// takes messages again or ends, on the goroutine that serves it or one that
+	// takes a message back. It must not block. Nil: nobody is told.
+	Relieved func(idspace.ID)
+
 	// Slow says what a send does when OutputBytes is reached.
 	Slow SlowPolicy
 
@@ -222,6 +227,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Over == nil {
 		c.Over = func(idspace.ID, Reason) {}
+	}
+	if c.Relieved == nil {
+		c.Relieved = func(idspace.ID) {}
 	}
 	if c.Ended == nil {
 		c.Ended = func(idspace.ID) {}

@@ -158,6 +158,7 @@ func (t *Transport) end(s *slot, i uint32) {
 		s.flags.Or(holdClose)
 	}
 	s.flags.Or(flagEnded)
+	relieved := t.relieveLocked(s)
 	code := t.closeCodeLocked(s, i)
 	shake := t.shakeLocked(i)
 	t.table.setWireLocked(i, t.table.wire(i).remains())
@@ -171,6 +172,9 @@ func (t *Transport) end(s *slot, i uint32) {
 		shake.abandon()
 	}
 	count.Add(1)
+	if relieved {
+		t.cfg.Relieved(id)
+	}
 	if tied {
 		t.cfg.Ended(id)
 	}

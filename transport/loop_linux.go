@@ -330,8 +330,12 @@ func (l *loop) tend(s *slot, i uint32) {
 	default:
 		again = l.t.dirtyLocked(s)
 	}
+	relieved, id := l.t.relieveLocked(s), idspace.ID(s.id.Load())
 	s.mu.Unlock()
 	tellWritten(written)
+	if relieved {
+		l.t.cfg.Relieved(id)
+	}
 	if again {
 		l.mu.Lock()
 		l.dirty = append(l.dirty, i)

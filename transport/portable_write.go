@@ -1,5 +1,7 @@
 package transport
 
+import "flamingo/idspace"
+
 // writePiece is how many bytes a writer hands to one call at most. The queue
 // of a connection shrinks, and senders learn of it, when a call has returned.
 const writePiece = 64 << 10
@@ -99,5 +101,9 @@ func (c *portableConn) wrote(out *output, messages, bytes, taken int) {
 	c.s.mu.Lock()
 	c.d.t.wroteLocked(c.s, out, bytes)
 	c.d.t.stallLocked(c.s, c.i, true, taken)
+	relieved, id := c.d.t.relieveLocked(c.s), idspace.ID(c.s.id.Load())
 	c.s.mu.Unlock()
+	if relieved {
+		c.d.t.cfg.Relieved(id)
+	}
 }

@@ -293,7 +293,11 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 	// Its end may have waited for this alone, or time runs for nothing else.
 	attend := withdrawn && (s.has(flagClosing) || b.out.waiting == nil) && t.dirtyLocked(s)
 	driver := s.driver
+	relieved := withdrawn && t.relieveLocked(s)
 	s.mu.Unlock()
+	if relieved {
+		t.cfg.Relieved(id)
+	}
 	if attend {
 		t.drivers[driver].attend(i)
 	}

@@ -79,6 +79,7 @@ const (
 	flagThrottled                      // the client's input waits for tokens of its rates
 	flagHeld                           // messages that were read wait for them too
 	flagTied                           // Config.Ended is to be told of the end
+	flagPressed                        // Config.Relieved is to be told when output is written, or of the end
 
 	// While one of these is set the slot is in use by someone and is not freed.
 	holdSocket // the driver has a socket

@@ -321,6 +321,7 @@ var slowTests = []test{
 	{"policy close ends the connection", slowClose},
 	{"policy drop-newest drops and tells", slowDrop},
 	{"policy fail-sender refuses", slowFail},
+	{"a full connection is said to be, and its relief told once", pressTold},
 	{"a message that finds the queue empty is accepted whatever its size", slowLarge},
 	{"a message that the framing refuses is no fault of a client for which output waits", slowUnframeable},
 	{"a slow client does not delay another one", slowAlone},
