@@ -39,6 +39,7 @@ var samples = []mesh.Wire{
 	{Kind: 14, Ints: [7]uint64{1, 0}, Payload: []byte("a")},
 	{Kind: 15, Ints: [7]uint64{0x1adc9000}, IDs: []idspace.ID{0x1adc9000}},
 	{Kind: 18, Ints: [7]uint64{3, 1, 4001, 2}, IDs: []idspace.ID{0x01adc9000000002a}, Group: "g", Payload: []byte("bye")},
+	{Kind: 19, Ints: [7]uint64{9, 0x01adc9000000002a, 1}},
 	{Kind: 20, Ints: [7]uint64{1}, IDs: []idspace.ID{0x01adc9000000002a}},
 	{Kind: 22, Ints: [7]uint64{0x01adc9000000002a, 1, 1767225600000, 2}},
 }

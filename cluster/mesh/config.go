@@ -125,6 +125,13 @@ type Config struct {
 	// is OutcomeGone. Nil: nothing is said.
 	EndOf func(error) End
 
+	// Press is asked about a connection for which Owner has refused a message with
+	// OutcomeBackpressure: whether it is full, so that peers refuse what they would
+	// send to it. After true, Relieve is called once it takes messages again or has
+	// ended, which may be before Press returns. It must not block. Nil: nothing is
+	// told to peers.
+	Press func(idspace.ID) bool
+
 	// Undelivered is told of asynchronous sends that failed after they were
 	// accepted, one call at a time. It must not block. Nil: they are counted
 	// only.

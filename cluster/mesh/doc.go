@@ -41,6 +41,8 @@
 //	sessions without a stream    MaxSessions, MaxSessionBytes, SessionTimeout   forgotten
 //	links, inbound streams       MaxPeers, MaxInbound   ErrUnreachable; closed unread
 //	reports to Undelivered       Reports          counted and dropped
+//	ids known to be full     4096 a lane      further ones are refused by the owner, counted
+//	notices of pressure      65536            peers are not told, counted
 //	outcomes owed, outboxes      protocol         the stream and its session end
 //	a stream that does not come  UnreachableAfter sends are refused as unreachable
 //	attempts to connect          ReconnectTimeout queued: unreachable; sent: uncertain
@@ -52,8 +54,8 @@
 // Every method may be called from any goroutine. Run owns the goroutines: two
 // for each open stream, one for each request being handled, the ticker and the
 // reporter. A reader never waits for an owner, a window or a writer. The locks
-// lane.mu, control.mu, outbox.mu, reports.mu and Mesh.inMu are leaves, except
-// that control.mu is held while an outbox takes a frame, and those of a link
+// lane.mu, control.mu, outbox.mu, reports.mu and Mesh.inMu are leaves, except that
+// control.mu and notices.mu are held while an outbox takes a frame, and those of a link
 // while Mesh.mu is and the link is evicted. Identity and OutcomeOf are called
 // without locks.
 package mesh

@@ -285,3 +285,21 @@ func (a *AckBox) Stop() {
 	a.box.stop()
 	a.writer.Wait()
 }
+
+// Mute has m take back no notice of pressure.
+func (m *Mesh) Mute() { m.mute = true }
+
+// The bounds of notices of pressure.
+const (
+	MaxPressed  = maxPressed
+	PressedFor  = pressedFor
+	NoticeAgain = noticeAgain
+)
+
+// WelcomeWith is WelcomeTo of an end with these features.
+func WelcomeWith(cluster idspace.ClusterID, boot idspace.BootID, f uint64) []byte {
+	e := newEncoder()
+	e.buf = append(e.buf, Magic...)
+	e.welcome(&welcome{version: 1, min: 1, max: 1, features: features(f), cluster: cluster, boot: boot, nextSeq: 1, nextOutcome: 1})
+	return e.buf
+}

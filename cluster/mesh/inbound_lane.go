@@ -28,6 +28,8 @@ type inLane struct {
 	results []error
 	mine    idspace.NodeNumber // the last one found to be ours; 0 for none
 
+	noticed noticed // of pressure
+
 	// Guarded by Mesh.inMu.
 	attempt uint64    // of the last hello
 	stream  *inStream // nil while there is none
@@ -57,13 +59,18 @@ func (n *inLane) attach(s *stream, h *hello) bool {
 	if n.mesh.doubling {
 		n.next = h.nextSeq
 	}
-	return h.nextSeq <= n.next && n.box.attach(s, n.next-1, h.nextOutcome-1)
+	if h.nextSeq > n.next || !n.box.attach(s, n.next-1, h.nextOutcome-1) {
+		return false
+	}
+	n.mesh.notices.attach(n, h.features&n.mesh.features&featurePressure != 0)
+	return true
 }
 
 // detach ends what attach began. It returns how many bytes are kept for another
 // stream, and whether one can go on with them.
 func (n *inLane) detach() (held int, whole bool) {
 	n.results = nil
+	n.mesh.notices.detach(n)
 	for _, a := range n.long {
 		held += cap(a.body)
 	}
@@ -181,9 +188,14 @@ func (n *inLane) answerTo(err error) verdict {
 
 // refused answers only what was not taken.
 func (n *inLane) refused(seq uint64, id idspace.ID, err error) {
-	if err != nil {
-		n.tell(seq, id, n.mesh.answerTo(err))
+	if err == nil {
+		return
 	}
+	a := n.mesh.answerTo(err)
+	if a.Outcome == OutcomeBackpressure {
+		n.press(seq, id)
+	}
+	n.tell(seq, id, a)
 }
 
 func (n *inLane) answer(seq uint64, id idspace.ID, o Outcome) { n.tell(seq, id, only(o)) }
@@ -207,7 +219,11 @@ func (n *inLane) takeWait(seq uint64, id idspace.ID, f *frame) {
 	n.mesh.cfg.Owner.DeliverWritten(id, kindOf(f.u[2]), f.payload, timeout, func(err error) {
 		if !called.Swap(true) {
 			n.waits.Add(-1)
-			n.tell(seq, id, n.answerTo(err))
+			a := n.answerTo(err)
+			if a.Outcome == OutcomeBackpressure {
+				n.press(seq, id)
+			}
+			n.tell(seq, id, a)
 		}
 	})
 }

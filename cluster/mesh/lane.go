@@ -50,13 +50,15 @@ type lane struct {
 
 	// Of the session. The last outcome taken goes on counting in the next one.
 	session    [16]byte
-	resumable  bool // the peer has taken up session, and nothing has ended it
+	features   features // of both ends at the last handshake
+	resumable  bool     // the peer has taken up session, and nothing has ended it
 	outcomes   uint64
 	outcomeAck uint64 // the last one acknowledged
 	stalled    int64  // by Mesh.clock, when a stream first broke without progress; 0: none has since
 
 	// Of the stream, while there is one.
 	stream    *stream
+	pressed   pressedIDs
 	closing   bool   // ends as idle; nothing more may be handed to it
 	handed    uint64 // the last frame handed to it, or that the peer had before
 	idleTicks int
@@ -83,7 +85,7 @@ func newLane(l *link, index int) *lane {
 // as patience says.
 func (l *lane) send(ctx context.Context, patience time.Duration, m *message, t *ticket) error {
 	size := max(len(m.ids), 1)*idCost + len(m.group) + len(m.payload)
-	if err := l.enter(ctx, patience, size); err != nil {
+	if err := l.enter(ctx, patience, size, m); err != nil {
 		return err
 	}
 	if t != nil && t.done != nil {
@@ -108,11 +110,14 @@ func (l *lane) send(ctx context.Context, patience time.Duration, m *message, t *
 	return nil
 }
 
-// enter locks l and takes size bytes of its window. After an error l is not
+// enter locks l and takes size bytes of its window for m. After an error l is not
 // locked and nothing is taken.
-func (l *lane) enter(ctx context.Context, patience time.Duration, size int) error {
+func (l *lane) enter(ctx context.Context, patience time.Duration, size int, m *message) error {
 	l.mu.Lock()
 	err := l.refusalLocked()
+	if err == nil && l.refusesLocked(m) {
+		err = ErrBackpressure
+	}
 	if err == nil && l.room.tryLocked(size) {
 		return nil
 	}

@@ -122,6 +122,7 @@ func (l *lane) greeted(h *hello, w *welcome) error {
 	}
 	l.resumes.Add(h.resume)
 	l.session, l.resumable = h.session, true
+	l.features = h.features & w.features
 	l.handed, l.outcomeAck = w.nextSeq-1, l.outcomes
 	l.log.rewind(w.nextSeq)
 	return nil
@@ -141,6 +142,7 @@ func (l *lane) serve(ctx context.Context, c net.Conn) Reason {
 
 	l.mu.Lock()
 	l.stream = nil
+	l.pressed.until = nil // the peer forgets it, too
 	l.work.Broadcast()
 	l.mu.Unlock()
 	writer.Wait()
@@ -165,6 +167,8 @@ func (l *lane) read(s *stream) error {
 			err = l.acknowledged(f.u[0])
 		case kindOutcome:
 			err = l.answeredFrame(&f)
+		case kindPressure:
+			err = l.pressure(&f)
 		default:
 			err = reasonError{ReasonUnexpected}
 		}

@@ -35,10 +35,15 @@ type Mesh struct {
 	// frames of a session were taken, forgetful every session.
 	trusting, doubling, forgetful bool
 
+	mute bool // set by tests too: no notice of pressure is taken back
+
 	started  chan struct{} // closed by Run
 	reports  *reports
 	counters reasonCounters // of all streams and attempts
 	late     atomic.Uint64  // outcomes that came when their session was over
+
+	notices   notices   // of pressure, told to peers
+	pressures pressures // of peers
 
 	forgotten atomic.Uint64 // sessions that ended for want of room or time
 	attempts  atomic.Uint64 // hellos sent

@@ -10,8 +10,8 @@ import (
 
 // SendData queues msg, of that kind, for connection id of the peer. It waits for nothing but room
 // in the window, at most SendTimeout; then ErrBackpressure. A peer that has been
-// out of reach for UnreachableAfter is ErrUnreachable at once. nil means that msg,
-// which is copied, is on its way: if it is not delivered, Undelivered is told.
+// out of reach for UnreachableAfter is ErrUnreachable at once, and a connection that
+// is full, as the peer has said, ErrBackpressure. nil means that msg, which is copied, is on its way: if it is not delivered, Undelivered is told.
 // For each id, what one goroutine sends arrives in its order, whichever of the
 // methods here it uses.
 func (p *Peer) SendData(id idspace.ID, kind Kind, msg []byte) error {
@@ -65,7 +65,21 @@ func (p *Peer) SendMany(ids []idspace.ID, kind Kind, msg []byte, results []error
 		}
 		return
 	}
-	until := p.mesh.clock() + int64(p.mesh.cfg.SendTimeout)
+	free, places := l.spare(ids, results)
+	if places == nil {
+		l.sendMany(ids, kind, msg, results)
+		return
+	}
+	some := make([]error, len(free))
+	l.sendMany(free, kind, msg, some)
+	for i, err := range some {
+		results[places[i]] = err
+	}
+}
+
+func (l *link) sendMany(ids []idspace.ID, kind Kind, msg []byte, results []error) {
+	m := l.mesh
+	until := m.clock() + int64(m.cfg.SendTimeout)
 	for k, n := range l.lanes {
 		mine, places := ids, []int(nil)
 		if len(l.lanes) > 1 {
@@ -74,7 +88,7 @@ func (p *Peer) SendMany(ids []idspace.ID, kind Kind, msg []byte, results []error
 		for at := 0; at < len(mine); at += maxIDs {
 			some := slices.Clone(mine[at:min(at+maxIDs, len(mine))])
 			f := message{kind: kindMany, as: kind, ids: some, payload: msg}
-			err := n.send(context.Background(), time.Duration(until-p.mesh.clock()), &f, &ticket{ids: some})
+			err := n.send(context.Background(), time.Duration(until-m.clock()), &f, &ticket{ids: some})
 			for i := at; i < at+len(some); i++ {
 				if places == nil {
 					results[i] = err

@@ -59,6 +59,7 @@ type Stats struct {
 	Sessions       int                // of lanes from peers, those without a stream included
 	Forgotten      uint64             // of these, ended for want of room or time
 	HandshakesOpen int
+	Pressure       PressureStats
 }
 
 // Stats returns the totals.
@@ -67,6 +68,7 @@ func (m *Mesh) Stats() Stats {
 		Inbound: int(m.inbound.Load()), Ends: m.counters.list(), Undelivered: make(map[Outcome]uint64),
 		LostReports: m.reports.dropped.Load(), LateOutcomes: m.late.Load(),
 		HandshakesOpen: int(m.handshakes.Load()), Forgotten: m.forgotten.Load(),
+		Pressure: m.pressureStats(),
 	}
 	m.inMu.Lock()
 	s.Sessions = len(m.sessions)

@@ -22,9 +22,10 @@ const (
 type features uint64
 
 const (
-	featureWatch features = 1 << 0 // the frames watch and closed
+	featureWatch    features = 1 << 0 // the frames watch and closed
+	featurePressure features = 1 << 1 // the frame pressure
 
-	allFeatures = featureWatch
+	allFeatures = featureWatch | featurePressure
 )
 
 // Limits on the wire.
@@ -72,6 +73,7 @@ const (
 	kindHello      frameKind = 16
 	kindWelcome    frameKind = 17
 	kindPublish    frameKind = 18
+	kindPressure   frameKind = 19
 	kindWatch      frameKind = 20
 	kindClosed     frameKind = 22
 )
@@ -101,6 +103,7 @@ var layouts = [...]struct{ name, fields string }{
 	kindHello:      {"hello", "uuuubbbuubuuuuua"},
 	kindWelcome:    {"welcome", "uuuuuubbuuuua"},
 	kindPublish:    {"publish", "uuuuubab"},
+	kindPressure:   {"pressure", "uuuu"},
 	kindWatch:      {"watch", "uua"},
 	kindClosed:     {"closed", "uuuuu"},
 }
