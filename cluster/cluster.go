@@ -116,7 +116,7 @@ func New(cfg Config) (*Cluster, error) {
 func (c *Cluster) newMesh() (*mesh.Mesh, error) {
 	return mesh.New(mesh.Config{
 		Network: meshNetwork{c}, Identity: identity{c}, Owner: c.cfg.Owner, Requests: requests{c},
-		Groups: c.cfg.Groups, Watched: c.cfg.Watched, Watching: c.cfg.Watching,
+		Groups: c.cfg.Groups, Watched: c.cfg.Watched, Watching: c.cfg.Watching, Press: c.cfg.Press,
 		OutcomeOf: c.cfg.OutcomeOf, EndOf: c.cfg.EndOf, Undelivered: c.cfg.Undelivered,
 		Heard: func(peer idspace.BootID, numbers []idspace.NodeNumber, _ idspace.NodeNumber) {
 			c.dir.heard(peer, numbers)

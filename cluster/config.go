@@ -84,6 +84,11 @@ type Config struct {
 	Watched  mesh.Watched
 	Watching mesh.Watching
 
+	// Press is asked whether a connection of which Owner has refused a message is
+	// full, so that other nodes do not send to it until Cluster.Relieve. It must
+	// not block. Nil: they go on sending.
+	Press func(idspace.ID) bool
+
 	// OutcomeOf gives the wire's code for an error of Owner. Required.
 	OutcomeOf func(error) mesh.Outcome
 

@@ -110,6 +110,7 @@ func (n *Node) build(s surroundings) error {
 	n.owner, n.watches = own, newWatches(n)
 	n.watched = newWatched(own.lookAt, cmp.Or(n.opts.MaxWatched, DefaultMaxWatched), cmp.Or(n.opts.MaxWatches, DefaultMaxWatches))
 	cfg.IDs, cfg.Listen, cfg.Ended, cfg.Over = lateIDs{n}, s.listen, n.groups.ended, n.watched.ended
+	cfg.Relieved = n.relieved
 	var err error
 	if n.clients, err = transport.New(cfg); err != nil {
 		faults = append(faults, err)
@@ -120,7 +121,7 @@ func (n *Node) build(s surroundings) error {
 	membership.Timing, membership.Election = s.gossip, s.election
 	membership.Owner, membership.Groups, membership.Asked = own, n.groups, groupRequests{n.groups, own}
 	membership.Watched, membership.Watching, membership.Changed = peerWatches{n.watched}, n.watches, n.watches.signal
-	membership.Moved = n.groups.move
+	membership.Moved, membership.Press = n.groups.move, own.full
 	if err := membership.Check(); err != nil {
 		more = append(more, clusterFault(err))
 	}

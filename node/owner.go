@@ -84,6 +84,12 @@ func (o *owner) Close(id ID, code uint16, reason string) error {
 	return c.ending(id, endWith(c.clients, id, ending{ReasonRemote, int(code), reason}))
 }
 
+// full tells whether a connection is to be spared, for cluster.Config.Press.
+func (o *owner) full(id ID) bool {
+	c, err := o.hold()
+	return err == nil && c.clients.Press(id)
+}
+
 // Describe implements mesh.Owner.
 func (o *owner) Describe(id ID) ([]byte, error) {
 	c, err := o.hold()
