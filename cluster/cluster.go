@@ -62,6 +62,10 @@ type Cluster struct {
 	// directory is up. Tests set it, to see what the question is good for.
 	trustCopies atomic.Bool
 
+	// pageSize is how many live numbers are in one page of an answer. Tests make it
+	// less.
+	pageSize atomic.Int64
+
 	// trustRetired opens streams with lives that were retired. Tests set it, to
 	// see what it is good for not to.
 	trustRetired atomic.Bool
@@ -99,6 +103,7 @@ func New(cfg Config) (*Cluster, error) {
 		func(n idspace.NodeNumber) bool { return c.view().gone(n) },
 		cfg.Moved,
 	)
+	c.pageSize.Store(numbersPerPage)
 	if !cfg.Cluster.IsZero() {
 		c.known.Store(&cfg.Cluster)
 	}

@@ -102,12 +102,51 @@ var Recode = map[string]func([]byte) ([]byte, error){
 		return appendGranted(nil, g), err
 	},
 	"answer to confirm": func(b []byte) ([]byte, error) {
-		v, err := decodeNumbers(b, nil)
-		if err != nil {
-			return nil, err
-		}
-		return appendLive(knownRequest(v), v), nil
+		p, err := decodePage(b)
+		return p.append(nil), err
 	},
+}
+
+// SetPage has this node answer with so many live numbers at a time.
+func (c *Cluster) SetPage(size int) { c.pageSize.Store(int64(size)) }
+
+// Numbers are what is asked for page by page.
+type Numbers struct {
+	view  *view
+	pages pages
+}
+
+// NewNumbers are live numbers, the retired ones being those given.
+func NewNumbers(last idspace.NodeNumber, live map[idspace.NodeNumber]idspace.BootID, retired ...idspace.NodeNumber) *Numbers {
+	n := &Numbers{view: newView(last)}
+	n.view.live = live
+	for _, number := range retired {
+		n.view.retired[number] = true
+	}
+	return n
+}
+
+// NumbersPerPage is how many there are in one page of an answer.
+const NumbersPerPage = numbersPerPage
+
+// Answer is the whole body of a voter's answer.
+func (n *Numbers) Answer(from idspace.NodeNumber) []byte {
+	p := pageOf(n.view, from, numbersPerPage)
+	return p.append(answerHead(nil))
+}
+
+// Take adds the body of an answer, and returns where to go on; zero at the end.
+func (n *Numbers) Take(answer []byte) (next idspace.NodeNumber, err error) {
+	p, err := decodePage(answer[headLen:])
+	if err == nil {
+		err = n.pages.add(p)
+	}
+	return n.pages.next, err
+}
+
+// Taken is what the pages have said.
+func (n *Numbers) Taken() (last idspace.NodeNumber, live map[idspace.NodeNumber]idspace.BootID, retired int) {
+	return n.pages.view.last, n.pages.view.live, len(n.pages.view.retired)
 }
 
 // Codes are those of answers, under their names in docs/protocol.md.

@@ -221,14 +221,7 @@ func (c *Cluster) endSelf(retired bool) {
 func (c *Cluster) askView(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	known := c.view()
-	return c.askLeader(ctx, idspace.ServerID{}, mesh.RequestConfirm, knownRequest(known), func(b []byte) error {
-		v, err := decodeNumbers(b, known)
-		if err == nil && v != nil {
-			c.publish(v)
-		}
-		return err
-	})
+	return c.askNumbers(ctx, idspace.ServerID{}, c.view())
 }
 
 // confirmView is a committed read of the live numbers.
@@ -239,11 +232,5 @@ func (c *Cluster) confirmView(ctx context.Context) error {
 		c.publish(viewOf(last, lives, server.Retired))
 		return nil
 	}
-	return c.askLeader(ctx, leaderOf(err), mesh.RequestConfirm, nil, func(b []byte) error {
-		v, err := decodeNumbers(b, nil)
-		if err == nil {
-			c.publish(v)
-		}
-		return err
-	})
+	return c.askNumbers(ctx, leaderOf(err), nil)
 }

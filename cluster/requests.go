@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 
 	"flamingo/cluster/consensus"
 	"flamingo/cluster/mesh"
@@ -22,16 +19,15 @@ import (
 //	  answer  code:1 leader:16 boot:16 ordinal:4 number:8 last:8
 //	end-life  boot:16
 //	  answer  code:1 leader:16
-//	confirm   nothing, or, if what a voter has applied is enough, last:8 n:4
-//	  answer  code:1 leader:16 last:8 n:4 n×(boot:16 number:8) m:4 m×number:8
+//	confirm   nothing, or, if what a voter has applied is enough, last:8 n:4, or from:8
+//	  answer  code:1 leader:16 last:8 n:4 next:8 k:4 k×(boot:16 number:8) m:4 m×number:8
 //	join      server:16
 //	retire    number:8 anyway:1
 //	  answer  code:1 leader:16
 //	contact   boot:16
 //	  answer  code:1 leader:16 silence:4            in seconds
 //
-// A voter that is told what it would answer leaves the numbers out: last and n
-// are the same exactly when they are.
+// See numbers.go for confirm.
 
 var errBadRequest = errors.New("bad request between nodes")
 
@@ -111,97 +107,6 @@ func (r requests) endLife(ctx context.Context, peer idspace.BootID, body []byte)
 		return nil, errBadRequest
 	}
 	return answerHead(r.c.seat().server.EndLife(ctx, peer, idspace.CauseLeft)), nil
-}
-
-const (
-	numberLen = 16 + 8 // a number and who holds it
-
-	// numbersPerAnswer bounds the numbers in one answer: 64 KiB less the head and
-	// what was retired.
-	numbersPerAnswer = (64<<10 - 64 - 8*idspace.RetiredKept) / numberLen
-)
-
-func (r requests) confirm(ctx context.Context, body []byte) ([]byte, error) {
-	if len(body) != 0 && len(body) != knownLen {
-		return nil, errBadRequest
-	}
-	v, err := r.c.confirmed(ctx, len(body) == 0)
-	if err != nil {
-		v = newView(0)
-	}
-	out := append(answerHead(err), knownRequest(v)...)
-	if len(body) > 0 && bytes.Equal(body, knownRequest(v)) {
-		return out, nil
-	}
-	if len(v.live) > numbersPerAnswer {
-		return nil, fmt.Errorf("%w: over %d live numbers", errBadRequest, numbersPerAnswer)
-	}
-	return appendLive(out, v), nil
-}
-
-// appendLive appends what stands behind knownRequest, by number.
-func appendLive(out []byte, v *view) []byte {
-	for _, n := range slices.Sorted(maps.Keys(v.live)) {
-		boot := v.live[n]
-		out = append(out, boot[:]...)
-		out = binary.BigEndian.AppendUint64(out, uint64(n))
-	}
-	retired := slices.Sorted(maps.Keys(v.retired))
-	retired = retired[max(len(retired)-idspace.RetiredKept, 0):]
-	out = binary.BigEndian.AppendUint32(out, uint32(len(retired)))
-	for _, n := range retired {
-		out = binary.BigEndian.AppendUint64(out, uint64(n))
-	}
-	return out
-}
-
-// confirmed returns the live numbers as far as a committed read says, or as
-// far as they are applied here.
-func (c *Cluster) confirmed(ctx context.Context, committed bool) (*view, error) {
-	server := c.seat().server
-	if st := server.State(); !committed && !st.Leader.IsZero() && st.Last > 0 {
-		last, lives := server.Lives()
-		return viewOf(last, lives, server.Retired), nil
-	}
-	last, lives, err := server.Confirm(ctx)
-	return viewOf(last, lives, server.Retired), err
-}
-
-// knownRequest says which numbers are known.
-func knownRequest(v *view) []byte {
-	out := binary.BigEndian.AppendUint64(make([]byte, 0, knownLen), uint64(v.last))
-	return binary.BigEndian.AppendUint32(out, uint32(len(v.live)))
-}
-
-const knownLen = 8 + 4
-
-// decodeNumbers reads the answer to confirm behind its head; nil for what is
-// the same as known.
-func decodeNumbers(b []byte, known *view) (*view, error) {
-	if known != nil && bytes.Equal(b, knownRequest(known)) {
-		return nil, nil
-	}
-	if len(b) < knownLen {
-		return nil, errBadRequest
-	}
-	v := newView(idspace.NodeNumber(binary.BigEndian.Uint64(b)))
-	live := int(binary.BigEndian.Uint32(b[8:]))
-	b = b[knownLen:]
-	if live > numbersPerAnswer || len(b) < numberLen*live+4 {
-		return nil, errBadRequest
-	}
-	for range live {
-		v.live[idspace.NodeNumber(binary.BigEndian.Uint64(b[16:]))] = idspace.BootID(b[:16])
-		b = b[numberLen:]
-	}
-	retired := int(binary.BigEndian.Uint32(b))
-	if b = b[4:]; retired > idspace.RetiredKept || len(b) != 8*retired {
-		return nil, errBadRequest
-	}
-	for ; len(b) > 0; b = b[8:] {
-		v.retired[idspace.NodeNumber(binary.BigEndian.Uint64(b))] = true
-	}
-	return v, nil
 }
 
 // remove takes the server of a member out, at its own request.

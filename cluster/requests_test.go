@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"flamingo/cluster"
@@ -15,7 +16,10 @@ func FuzzBodiesOfRequests(f *testing.F) {
 	f.Add(proposal)
 	f.Add(append(append([]byte{1}, ids(1)...), proposal...))
 	f.Add(append(ids(1), make([]byte, 20)...))
-	f.Add(append([]byte{0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1}, append(ids(1), 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 8)...))
+	number := append(ids(1), 0, 0, 0, 0, 0, 0, 0, 7)
+	head := []byte{0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 2} // of a page: last, n
+	f.Add(slices.Concat(head, []byte{0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1}, number, []byte{0, 0, 0, 0}))
+	f.Add(slices.Concat(head, make([]byte, 8), []byte{0, 0, 0, 1}, number, []byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 8}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		for name, recode := range cluster.Recode {
 			once, err := recode(in)
