@@ -27,9 +27,10 @@ const (
 
 // A roll is the load of a rolling restart.
 type roll struct {
-	s    *site
-	done chan struct{} // closed by stop
-	load sync.WaitGroup
+	s     *site
+	place func() string // where a client is to connect
+	done  chan struct{} // closed by stop
+	load  sync.WaitGroup
 
 	mu      sync.Mutex
 	present []*listener                        // guarded by mu
@@ -38,11 +39,17 @@ type roll struct {
 	answers map[node.NodeNumber]map[string]int // guarded by mu: to sends, by the node that was asked
 }
 
-// startRoll connects the clients and starts the senders.
+// startRoll connects the clients to the proxy and starts the senders.
 func (s *site) startRoll(clients int) *roll {
 	s.t.Helper()
+	return s.startRollAt(clients, func() string { return s.front })
+}
+
+// startRollAt is startRoll with clients that connect elsewhere.
+func (s *site) startRollAt(clients int, place func() string) *roll {
+	s.t.Helper()
 	r := &roll{
-		s: s, done: make(chan struct{}), ends: map[node.NodeNumber][]time.Time{},
+		s: s, place: place, done: make(chan struct{}), ends: map[node.NodeNumber][]time.Time{},
 		answers: map[node.NodeNumber]map[string]int{},
 	}
 	s.t.Cleanup(r.stop)
@@ -74,7 +81,7 @@ func (r *roll) stay() {
 			return
 		default:
 		}
-		c, err := r.s.tryJoin(r.s.front)
+		c, err := r.s.tryJoin(r.place())
 		if err != nil {
 			r.mu.Lock()
 			r.refused = append(r.refused, err.Error())
@@ -176,6 +183,20 @@ func (r *roll) lost() []string {
 	return h.faults()
 }
 
+// mustHaveLostNothing judges what the senders were told, when the last are there.
+func (r *roll) mustHaveLostNothing() {
+	r.s.t.Helper()
+	var lost []string
+	for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) { // the last are on their way
+		if lost = r.lost(); len(lost) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	if len(lost) > 0 {
+		r.s.t.Errorf("%d faults, such as:\n%s", len(lost), strings.Join(lost[:min(len(lost), 20)], "\n"))
+	}
+}
+
 // unevenness says what is uneven about ends that were to be spread over a time; on a
 // machine that has other things to do, quarters are what can be told apart.
 func unevenness(ends []time.Time, over time.Duration) string {
@@ -273,15 +294,7 @@ func TestRollingRestartBehindHAProxyLosesNothing(t *testing.T) {
 	for _, fault := range r.faults() {
 		t.Error(fault)
 	}
-	var lost []string
-	for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) { // the last are on their way
-		if lost = r.lost(); len(lost) == 0 || time.Now().After(end) {
-			break
-		}
-	}
-	if len(lost) > 0 {
-		t.Errorf("%d faults, such as:\n%s", len(lost), strings.Join(lost[:min(len(lost), 20)], "\n"))
-	}
+	r.mustHaveLostNothing()
 	total := map[string]int{}
 	for _, answers := range r.answers {
 		for word, n := range answers {

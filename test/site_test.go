@@ -40,6 +40,9 @@ type site struct {
 
 	drainDuration time.Duration // none if it is not set
 
+	binary string   // of the nodes; that of this tree if it is not set
+	flags  []string // more of each node
+
 	mu   sync.Mutex
 	said map[node.NodeNumber]sayings // guarded by mu: what the lives of the nodes have said
 }
@@ -115,7 +118,10 @@ func (s *site) openNodes() {
 	if err := os.WriteFile(secret, []byte(siteToken), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	flamingo, join := build(s.t, "./cmd/flamingo"), []string{}
+	if s.binary == "" {
+		s.binary = build(s.t, "./cmd/flamingo")
+	}
+	var join []string
 	cluster, admin := ":"+freePort(s.t), freePort(s.t)
 	s.places = append(s.places, "port 4180", "port "+admin)
 	for i, name := range []string{"ash", "birch", "cedar"} {
@@ -123,12 +129,13 @@ func (s *site) openNodes() {
 		join = append(join, host+cluster)
 		listeners := s.listeners(host)
 		addr, _, _ := strings.Cut(strings.TrimPrefix(listeners[0], "tcp://"), "?")
-		n := &siteNode{daemon: newDaemon(s.t, name, flamingo), addr: addr, admin: host + ":" + admin}
+		n := &siteNode{daemon: newDaemon(s.t, name, s.binary), addr: addr, admin: host + ":" + admin}
 		n.args = []string{
 			"run", "--name", name, "--cluster", host + cluster, "--admin", n.admin, "--token-file", secret,
 			"--expect", "3", "--data", filepath.Join(s.t.TempDir(), name), "--drain-wait", s.drainWait.String(),
 			"--drain-duration", s.drainDuration.String(),
 		}
+		n.args = append(n.args, s.flags...)
 		for _, listener := range listeners {
 			n.args = append(n.args, "--listen", listener)
 		}
