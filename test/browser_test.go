@@ -222,7 +222,7 @@ func TestBrowserIsToldThatItsNodeEnds(t *testing.T) {
 	s := openWebSite(t, b.site.URL, b.cert)
 	b.open(s.web)
 	home := s.homeOf(b.awaitGreeting())
-	home.signal(syscall.SIGTERM)
+	home.terminate()
 	b.awaitClose(1001, "this node is drained: connect again")
 	home.awaitEnd()
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -64,7 +63,7 @@ func TestANodeBehindHAProxyStopsAndComesBack(t *testing.T) {
 	news := s.startNewcomers()
 
 	from, began := len(s.proxy.logged(0)), time.Now()
-	victim.signal(syscall.SIGTERM)
+	victim.terminate()
 	line := s.proxy.awaitLog(from, "/"+victim.name+" is DOWN")
 	s.log("haproxy has noticed that %s drains after %v: %s", began, victim.name, line)
 	if !strings.Contains(line, "code: 503") {

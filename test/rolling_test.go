@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -183,9 +182,19 @@ func (r *roll) lost() []string {
 	return h.faults()
 }
 
-// mustHaveLostNothing judges what the senders were told, when the last are there.
-func (r *roll) mustHaveLostNothing() {
-	r.s.t.Helper()
+// mustHaveServed ends the load and judges it: that the clients are all there, and what
+// the senders were told, when the last messages have arrived. So many, at least, are to
+// have been written and accepted.
+func (r *roll) mustHaveServed(clients, writes, accepts int) {
+	t := r.s.t
+	t.Helper()
+	if n := len(r.clients()); n != clients {
+		t.Errorf("%d of %d clients are there at the end", n, clients)
+	}
+	r.stop()
+	for _, fault := range r.faults() {
+		t.Error(fault)
+	}
 	var lost []string
 	for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) { // the last are on their way
 		if lost = r.lost(); len(lost) == 0 || time.Now().After(end) {
@@ -193,7 +202,17 @@ func (r *roll) mustHaveLostNothing() {
 		}
 	}
 	if len(lost) > 0 {
-		r.s.t.Errorf("%d faults, such as:\n%s", len(lost), strings.Join(lost[:min(len(lost), 20)], "\n"))
+		t.Errorf("%d faults, such as:\n%s", len(lost), strings.Join(lost[:min(len(lost), 20)], "\n"))
+	}
+	total := map[string]int{}
+	for _, answers := range r.answers {
+		for word, n := range answers {
+			total[word] += n
+		}
+	}
+	t.Logf("answers to all senders: %v", total)
+	if total[written] < writes || total[accepted] < accepts {
+		t.Errorf("%v: too few were sent to tell anything", total)
 	}
 }
 
@@ -275,7 +294,7 @@ func TestRollingRestartBehindHAProxyLosesNothing(t *testing.T) {
 			uneven := r.restart(n, func() {
 				number := n.number
 				if round%2 == 0 {
-					n.signal(syscall.SIGTERM)
+					n.terminate()
 				} else if status, text, err := n.ask(http.MethodPost, "/api/v1/drain", nil); status != http.StatusAccepted {
 					t.Errorf("%s was asked to drain and says %d %s %v", n.name, status, text, err)
 				}
@@ -287,24 +306,7 @@ func TestRollingRestartBehindHAProxyLosesNothing(t *testing.T) {
 			}
 		}
 	}
-	if n := len(r.clients()); n != rollClients {
-		t.Errorf("%d of %d clients are there at the end", n, rollClients)
-	}
-	r.stop()
-	for _, fault := range r.faults() {
-		t.Error(fault)
-	}
-	r.mustHaveLostNothing()
-	total := map[string]int{}
-	for _, answers := range r.answers {
-		for word, n := range answers {
-			total[word] += n
-		}
-	}
-	t.Logf("answers to all senders: %v", total)
-	if total[written] < 1000 || total[accepted] < 500 {
-		t.Errorf("%v: too few were sent to tell anything", total)
-	}
+	r.mustHaveServed(rollClients, 1000, 500)
 }
 
 // The controls: a node that ends without a drain is noticed, and so is a message that

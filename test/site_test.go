@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -373,10 +374,10 @@ func (d *daemon) start(args ...string) {
 	}()
 }
 
-// signal sends a signal to the present life.
-func (d *daemon) signal(sig os.Signal) {
+// terminate asks the present life to end.
+func (d *daemon) terminate() {
 	d.t.Helper()
-	if err := d.cmd.Process.Signal(sig); err != nil {
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		d.t.Fatalf("%s: %v", d.name, err)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -124,7 +123,7 @@ func (u *upgrade) replace(n *siteNode, binary string) {
 	for _, w := range u.watchers {
 		w.watch(theirs)
 	}
-	n.signal(syscall.SIGTERM)
+	n.terminate()
 	n.awaitEnd()
 	u.awaitAllEnds(last)
 	for _, w := range u.watchers {
@@ -270,26 +269,8 @@ func (u *upgrade) checkEnds(n *siteNode, guests []*listener) {
 
 // finish ends the load and judges it.
 func (u *upgrade) finish() {
-	t := u.s.t
-	t.Helper()
-	if n := len(u.clients()); n != upgradeClients {
-		t.Errorf("%d of %d clients are there at the end", n, upgradeClients)
-	}
-	u.stop()
-	for _, fault := range u.faults() {
-		t.Error(fault)
-	}
-	u.mustHaveLostNothing()
-	words := map[string]int{}
-	for _, answers := range u.answers {
-		for word, n := range answers {
-			words[word] += n
-		}
-	}
-	t.Logf("answers to all senders: %v", words)
-	if words[written] < 500 || words[accepted] < 200 {
-		t.Errorf("%v: too few were sent to tell anything", words)
-	}
+	u.s.t.Helper()
+	u.mustHaveServed(upgradeClients, 500, 200)
 }
 
 func TestNodesOfTwoReleasesServeTogetherThroughARollingUpgradeAndBack(t *testing.T) {
@@ -354,7 +335,7 @@ func TestDataDirectoryOfAnotherReleaseIsRefusedWithBothFormats(t *testing.T) {
 			args := []string{"run", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:" + admin, "--data", filepath.Join(t.TempDir(), "data")}
 			n.start(args...)
 			n.awaitLog(0, "is ready")
-			n.signal(syscall.SIGTERM)
+			n.terminate()
 			n.awaitEnd()
 			n.path = tc.second
 			from := len(n.logged(0))

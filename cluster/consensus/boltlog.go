@@ -38,7 +38,7 @@ func encodeEntry(l *raft.Log) []byte {
 // decodeEntry keeps nothing of b. It leaves *l alone on an error.
 func decodeEntry(index uint64, b []byte, l *raft.Log) error {
 	if len(b) < entryHeaderLen || b[0] != entryVersion {
-		return fmt.Errorf("%w: log entry %d of %d bytes", ErrBadRecord, index, len(b))
+		return misread(fmt.Sprintf("log entry %d", index), b)
 	}
 	body := b[entryHeaderLen:]
 	ext := binary.BigEndian.Uint32(b[18:])

@@ -26,6 +26,15 @@ var (
 	ErrBadRecord = errors.New("bad record in store")
 )
 
+// misread says what this release cannot read. All that a store holds begins with the
+// version of its form.
+func misread(what string, b []byte) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: %s is empty", ErrBadRecord, what)
+	}
+	return fmt.Errorf("%w: %s of version %d and %d bytes", ErrBadRecord, what, b[0], len(b))
+}
+
 // Conditions that end Run.
 var (
 	// ErrSuperseded: peers have seen a later boot of this very server.

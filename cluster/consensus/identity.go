@@ -35,7 +35,7 @@ func decodeIdentity(b []byte) (r identityRecord, err error) {
 		return r, nil
 	}
 	if len(b) != identityLen || b[0] != identityVersion {
-		return r, fmt.Errorf("%w: identity of %d bytes", ErrBadRecord, len(b))
+		return r, misread("identity", b)
 	}
 	in := reader{b: b[1:]}
 	in.bytes(r.server[:])

@@ -41,7 +41,7 @@ func decodePromises(b []byte) (s promises, err error) {
 	}
 	rest := len(b) - promiseHeaderLen
 	if rest < 0 || b[0] != promiseVersion || rest%16 != 0 {
-		return s, fmt.Errorf("%w: promise of %d bytes", ErrBadRecord, len(b))
+		return s, misread("promise", b)
 	}
 	s.own, s.written = b[1]&flagOwn != 0, b[1]&flagWritten != 0
 	in := reader{b: b[2:]}

@@ -1,7 +1,5 @@
 package consensus
 
-import "fmt"
-
 // maxSeen bounds the servers whose boots are remembered: far more than are
 // voters at once. Over it the one heard of least recently is forgotten.
 const maxSeen = 256
@@ -16,7 +14,7 @@ func decodeSeen(b []byte) ([]Identity, error) {
 		return nil, nil
 	}
 	if len(b) == 0 || b[0] != seenVersion || (len(b)-1)%lifeLen != 0 {
-		return nil, fmt.Errorf("%w: boots seen, %d bytes", ErrBadRecord, len(b))
+		return nil, misread("boots seen", b)
 	}
 	var seen []Identity
 	for in := (reader{b: b[1:]}); len(in.b) > 0; {
