@@ -44,7 +44,7 @@ func (r *runCommand) announce(con *console, n *node.Node, admin string, logger *
 		{"cluster", cluster},
 		{"admin", admin},
 		{"data", cmp.Or(r.Data, "none; the clock alone keeps ids unique")},
-		{"app", r.App},
+		{"app", r.application()},
 		{"next node", next},
 		{"try", r.firstSteps(n, admin)},
 	} {

@@ -21,7 +21,10 @@ type runCommand struct {
 
 	Listen           []string      `group:"clients" key:"listen" sep:"none" default:"${default_listen}" help:"Where clients connect: tcp or tls://HOST:PORT, unix:///PATH, or ws or wss://HOST:PORT/PATH for WebSockets, options as query parameters, such as ?framing=line&max-conns=10000. Repeatable."`
 	Framing          string        `group:"clients" key:"framing" default:"line" help:"Framing of listeners that name none: raw, line, delimiter, length, fixed or netstring, with options as in a listener: length&length-bytes=2."`
-	App              string        `group:"clients" key:"app" enum:"echo,sink" default:"echo" help:"What becomes of messages: echo sends them back, sink drops them. Both greet a client with the line flamingo ID."`
+	App              string        `group:"clients" key:"app" enum:"echo,sink,attach" default:"echo" help:"What becomes of messages: echo sends them back, sink drops them, and both greet a client with the line flamingo ID; with attach the application are other processes, see docs/attach.md."`
+	Attach           string        `group:"clients" key:"attach.address" placeholder:"ADDR" help:"Where these attach, HOST:PORT or unix:PATH; it implies --app attach, which alone means 127.0.0.1:4140. Beyond loopback with --attach-token-file alone."`
+	AttachTokenFile  string        `group:"clients" key:"attach.token_file" placeholder:"FILE" help:"File with the tokens that they show, one a line, each followed by its scopes if it does not have all: events, send, read."`
+	AttachAckTimeout time.Duration `group:"clients" key:"attach.ack_timeout" placeholder:"TIME" help:"How long one of them may leave an event unacknowledged before others take over, at least 1s; 0 is 1m."`
 	MaxConns         int           `group:"clients" key:"limits.max_conns" placeholder:"N" help:"Bound of the connections; 0 is what the limit of open files leaves."`
 	ActivityTimeout  time.Duration `group:"clients" key:"limits.activity_timeout" placeholder:"TIME" help:"End connections that are silent for so long; 0 is never."`
 	MaxMessage       size          `group:"clients" key:"limits.max_message" placeholder:"SIZE" help:"Longest message, such as 64KiB; 0 is 1MiB, and 1024 bytes of framing raw."`
@@ -94,6 +97,9 @@ func (r *runCommand) check() error {
 	if r.DrainDuration < 0 || r.DrainDuration > maxDrainTime {
 		return badUse("--drain-duration %v (key drain.duration): want 0 to %v", r.DrainDuration, maxDrainTime)
 	}
+	if err := r.checkAttach(); err != nil {
+		return err
+	}
 	if r.Data != "" && r.Ephemeral {
 		return badUse("--ephemeral beside --data %s: one of them", r.Data)
 	}
@@ -146,6 +152,9 @@ func (r *runCommand) opts() (node.Opts, error) {
 		ClusterTLSCA:     r.ClusterTLSCA,
 		SendTimeout:      r.SendTimeout,
 		LostAfter:        r.LostAfter,
+	}
+	if r.attaches() {
+		opts.Ignore = 0 // workers keep something of a client
 	}
 	raw := isRaw(r.Framing)
 	if raw {

@@ -34,6 +34,13 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer view.close(ctx)
+	var w *workers
+	if r.attaches() {
+		if w, err = r.openWorkers(ctx); err != nil {
+			return err
+		}
+		defer w.close()
+	}
 	view.Waiting(r.waitsFor())
 	opts.Waiting = func(reason string) {
 		if reason != "" {
@@ -50,11 +57,14 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return notOpened(ctx, opts, err)
 	}
-	a := startApp(ctx, n, r.App, r.Framing, r.Listen, logger)
+	a, err := r.startApplication(ctx, n, w, logger)
+	if err != nil {
+		return errors.Join(err, stopNode(ctx, n, stopTimeout))
+	}
 	view.Attach(n)
 	r.announce(con, n, view.url(), logger)
 
-	err = r.untilDrained(ctx, n, logger)
+	err = r.untilDrained(ctx, n, w, logger)
 	a.wait()
 	logger.Info("stopped")
 	return err
@@ -62,11 +72,14 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 
 // untilDrained returns when the node is closed: ctx is done, or somebody has asked
 // the node to drain.
-func (r *runCommand) untilDrained(ctx context.Context, n *node.Node, logger *slog.Logger) error {
+func (r *runCommand) untilDrained(ctx context.Context, n *node.Node, w *workers, logger *slog.Logger) error {
 	select {
 	case <-n.Drained():
 		return stopNode(ctx, n, r.CloseTimeout+stopTimeout)
 	case <-ctx.Done():
+	}
+	if w != nil {
+		w.warnOfLosses(logger)
 	}
 	plan := n.DrainProgress().Plan // of the drain that is under way, if there is one
 	if plan == (node.DrainPlan{}) {

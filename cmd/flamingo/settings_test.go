@@ -94,7 +94,7 @@ func flagsOf(t testing.TB) map[string]*kong.Flag {
 
 func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 	want := []string{
-		"admin.address", "admin.token_file", "app",
+		"admin.address", "admin.token_file", "app", "attach.ack_timeout", "attach.address", "attach.token_file",
 		"cluster.address", "cluster.advertise", "cluster.expect", "cluster.insecure", "cluster.join", "cluster.key_file", "cluster.lost_after", "cluster.name",
 		"cluster.tls_ca", "cluster.tls_cert", "cluster.tls_key",
 		"drain.duration", "drain.wait", "framing",

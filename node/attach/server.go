@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"flamingo/node"
 )
@@ -43,9 +44,9 @@ func New(cfg Config) (*Server, error) {
 // Run takes the events of the node and serves workers that connect to the listeners,
 // until the node is closed and every event was acknowledged: then it returns nil. When
 // ctx is done it ends the sessions and returns the context's cause; events that are
-// not acknowledged by then are given up. It returns an error too when a listener
-// fails. When it returns, the listeners are closed and no goroutine is left. It is
-// called once.
+// not acknowledged by then are given up. It returns an error too when somebody closes
+// a listener. When it returns, the listeners are closed and no goroutine is left. It
+// is called once.
 //
 // While no worker takes them, events wait, and with them the clients.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
@@ -74,6 +75,9 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	return err
 }
 
+// acceptRest is the time after a failure to accept, of which there may be many.
+const acceptRest = time.Second
+
 // accept lets streams in until ctx is done, as many at a time as may be without a
 // hello: one more is closed.
 func (s *Server) accept(ctx context.Context, ln net.Listener, opening chan struct{}, running *sync.WaitGroup) error {
@@ -85,8 +89,16 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, opening chan struc
 			}
 			return nil
 		}
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("attach: accept: %w", err)
+		}
+		if err != nil { // such as no file descriptor left
+			s.logger.Warn("no worker can attach for a moment", "err", err)
+			select {
+			case <-time.After(acceptRest):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		select {
 		case opening <- struct{}{}:
