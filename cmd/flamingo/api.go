@@ -142,22 +142,13 @@ func (f *apiFlags) token() (string, error) {
 // maxToken bounds a token, in bytes.
 const maxToken = 4096
 
-// readToken returns the token that a file holds.
+// readToken returns the token that a file holds, or of several the first.
 func readToken(path string) (string, error) {
-	file, err := os.Open(path)
+	tokens, err := readTokens(path)
 	if err != nil {
-		return "", badUse("token: %w", err)
+		return "", err
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxToken+1))
-	if err != nil {
-		return "", badUse("token: %w", err)
-	}
-	token := strings.TrimSpace(string(text))
-	if token == "" || len(text) > maxToken || strings.ContainsAny(token, "\r\n") {
-		return "", badUse("token: %s: want one line of at most %d bytes", path, maxToken)
-	}
-	return token, nil
+	return tokens[0].Token, nil
 }
 
 // noAnswer says what it means that a call failed below HTTP: a connection that

@@ -65,7 +65,7 @@ type runCommand struct {
 	ClusterTLSCA   string `group:"cluster" name:"cluster-tls-ca" key:"cluster.tls_ca" placeholder:"FILE" help:"CA of the certificates of all nodes, which flamingo tls ca writes."`
 
 	Admin     string `group:"admin" key:"admin.address" default:"127.0.0.1:4180" help:"Where the admin API listens; beyond loopback with --token-file alone."`
-	TokenFile string `group:"admin" key:"admin.token_file" placeholder:"FILE" help:"File with the token that the admin API asks for."`
+	TokenFile string `group:"admin" key:"admin.token_file" placeholder:"FILE" help:"File with the tokens that the admin API takes, one a line, and behind each what it is for: read, send, admin, with commas between them; nothing is everything."`
 
 	LogLevel  slog.Level `group:"log" key:"log.level" default:"info" help:"debug, info, warn or error."`
 	LogFormat string     `group:"log" key:"log.format" enum:"text,json" default:"text" help:"text or json."`

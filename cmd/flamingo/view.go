@@ -26,7 +26,7 @@ func openView(ctx context.Context, address, tokenFile string, maxMessage int64, 
 	cfg := admin.Config{MaxMessage: maxMessage, Logger: logger}
 	if tokenFile != "" {
 		var err error
-		if cfg.Token, err = readToken(tokenFile); err != nil {
+		if cfg.Tokens, err = readTokens(tokenFile); err != nil {
 			return nil, err
 		}
 	}
@@ -34,7 +34,7 @@ func openView(ctx context.Context, address, tokenFile string, maxMessage int64, 
 	if err != nil {
 		return nil, badUse("--admin %s (key admin.address): want HOST:PORT", address)
 	}
-	if cfg.Token == "" && !isLoopback(host) {
+	if len(cfg.Tokens) == 0 && !isLoopback(host) {
 		return nil, badUse("--admin %s (key admin.address): beyond loopback who asks needs a token; give --token-file FILE, or listen on 127.0.0.1", address)
 	}
 	v := &view{}

@@ -33,7 +33,7 @@
 //	resource             without a token                   with a token
 //	/livez, /readyz      everybody                         everybody
 //	/problems/...        loopback, by an allowed Host      everybody
-//	all else             loopback, by an allowed Host      who bears the token
+//	all else             loopback, by an allowed Host      who bears a token for it
 //
 // Methods that change something are refused to pages of other origins. The
 // Host is checked against DNS rebinding: a page of evil.example whose name

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,7 @@ func (h *Handler) Unguarded() http.Handler { return h.mux }
 func (h *Handler) Routes() (routes []string) {
 	for _, r := range h.resources() {
 		for method := range r.methods {
-			routes = append(routes, method+" "+r.path)
+			routes = append(routes, method+" "+strings.TrimSuffix(r.path, "{$}"))
 		}
 	}
 	return routes
@@ -48,4 +49,4 @@ type Details = details
 
 // IsOurs reports whether a request for host is for a node that was told of
 // hosts.
-func IsOurs(host string, hosts ...string) bool { return newGuard("", hosts).isOurs(host) }
+func IsOurs(host string, hosts ...string) bool { return newGuard(nil, hosts).isOurs(host) }

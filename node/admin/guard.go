@@ -15,28 +15,37 @@ type access uint8
 const (
 	forEverybody access = iota // health: load balancers come from anywhere, as anybody
 	forReaders                 // what is public, and still no matter for web pages
-	forBearers                 // everything else, also what does not exist
+	forBearers                 // everything else, also what does not exist: by scope
 )
 
 // A guard decides who is answered. It does not change.
 type guard struct {
-	token [sha256.Size]byte // the hash: comparing must not tell how long it is
-	open  bool              // there is no token
-	hosts map[string]bool
-	cross http.CrossOriginProtection
+	tokens []hashedToken
+	open   bool // there is no token
+	hosts  map[string]bool
+	cross  http.CrossOriginProtection
 }
 
-func newGuard(token string, hosts []string) *guard {
-	g := &guard{token: sha256.Sum256([]byte(token)), open: token == "", hosts: map[string]bool{"localhost": true}}
+// A hashedToken is a token: comparing its hash does not tell how long it is.
+type hashedToken struct {
+	hash  [sha256.Size]byte
+	scope Scope
+}
+
+func newGuard(tokens []Token, hosts []string) *guard {
+	g := &guard{open: len(tokens) == 0, hosts: map[string]bool{"localhost": true}}
+	for _, t := range tokens {
+		g.tokens = append(g.tokens, hashedToken{sha256.Sum256([]byte(t.Token)), t.Scope})
+	}
 	for _, host := range hosts {
 		g.hosts[hostName(host)] = true
 	}
 	return g
 }
 
-// check returns why the request is refused. It may put into header what the
-// client needs to know.
-func (g *guard) check(header http.Header, r *http.Request, a access) error {
+// check returns why the request, which asks for that scope, is refused. It may put
+// into header what the client needs to know.
+func (g *guard) check(header http.Header, r *http.Request, a access, wanted Scope) error {
 	if a == forEverybody {
 		return nil
 	}
@@ -54,7 +63,7 @@ func (g *guard) check(header http.Header, r *http.Request, a access) error {
 	if g.open {
 		return nil
 	}
-	return g.checkToken(header, r)
+	return g.checkToken(header, r, wanted)
 }
 
 // forwarding are the headers by which proxies say that they ask for somebody
@@ -116,19 +125,34 @@ func isHost(s string) bool {
 
 const challenge = `Bearer realm="flamingo"`
 
-// checkToken refuses a request that does not bear the token.
-func (g *guard) checkToken(header http.Header, r *http.Request) error {
+// checkToken refuses a request that does not bear a token for the scope.
+func (g *guard) checkToken(header http.Header, r *http.Request, wanted Scope) error {
 	given := r.Header.Values("Authorization")
 	if len(given) == 0 {
 		header.Set("WWW-Authenticate", challenge)
 		return fail(problemUnauthorized, "the request bears no token")
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
-	hash := sha256.Sum256([]byte(strings.TrimLeft(token, " ")))
-	same := subtle.ConstantTimeCompare(hash[:], g.token[:]) == 1
-	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || !same {
+	scope := g.scopeOf(strings.TrimLeft(token, " "))
+	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || scope == 0 {
 		header.Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
-		return fail(problemUnauthorized, "the token is not the one of this node")
+		return fail(problemUnauthorized, "the token is none of this node")
+	}
+	if !scope.has(wanted) {
+		header.Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+wanted.String()+`"`)
+		return fail(problemScope, "the token is good for %s, and this asks for %s", scope, wanted)
 	}
 	return nil
+}
+
+// scopeOf returns what a token is good for, 0 if it is none. It takes as long
+// whichever it is.
+func (g *guard) scopeOf(token string) (scope Scope) {
+	hash := sha256.Sum256([]byte(token))
+	for i := range g.tokens {
+		if subtle.ConstantTimeCompare(hash[:], g.tokens[i].hash[:]) == 1 {
+			scope = g.tokens[i].scope
+		}
+	}
+	return scope
 }

@@ -21,13 +21,17 @@ const DefaultPort = 4180
 // alone.
 type Config struct {
 	// Token is what requests bear: Authorization: Bearer TOKEN. Letters,
-	// digits and -._~+/ with = at the end, at most 4096. Empty means none, and
-	// then only requests from loopback are answered.
+	// digits and -._~+/ with = at the end, at most 4096. It is good for everything.
+	// Empty means none; without Tokens too only requests from loopback are answered.
 	Token string
+
+	// Tokens are further ones, each with what it is good for; at most 64, no two the
+	// same.
+	Tokens []Token
 
 	// Hosts are names or addresses, without port, that requests may name as
 	// their Host beside localhost and the addresses of loopback. They count
-	// only without Token.
+	// only without a token.
 	Hosts []string
 
 	// MaxMessage is the longest message that is accepted, in bytes. Zero means
@@ -42,6 +46,7 @@ type Config struct {
 const (
 	defaultMaxMessage = 1 << 20 // bytes; that of listeners
 	maxToken          = 4096    // characters; fits into the headers of Server
+	maxTokens         = 64      // each of which a request is compared with
 
 	// maxSending bounds the messages that are being received or sent at once,
 	// and with MaxMessage their memory: 256 MiB. One more is refused as busy.
@@ -97,7 +102,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	h := &Handler{
-		guard:      newGuard(cfg.Token, cfg.Hosts),
+		guard:      newGuard(cfg.tokens(), cfg.Hosts),
 		mux:        http.NewServeMux(),
 		maxMessage: cfg.MaxMessage,
 		logger:     cfg.Logger,
@@ -127,9 +132,9 @@ func (c *Config) validate() error {
 		faults = append(faults, fmt.Errorf("%w: %s %s: allowed is %s", ErrBadConfig, field, value, allowed))
 	}
 	if !isToken(c.Token) {
-		bad("Token", fmt.Sprintf("of %d characters", len(c.Token)),
-			fmt.Sprintf("up to %d letters, digits and -._~+/ with = at the end", maxToken))
+		bad("Token", fmt.Sprintf("of %d characters", len(c.Token)), tokenForm)
 	}
+	faults = append(faults, c.tokenFaults()...)
 	for _, host := range c.Hosts {
 		if !isHost(host) {
 			bad("Hosts", fmt.Sprintf("%.80q", host), "a name or an address, without port")
@@ -139,6 +144,41 @@ func (c *Config) validate() error {
 		bad("MaxMessage", fmt.Sprint(c.MaxMessage), fmt.Sprintf("0 to %d", framing.MaxMessageLimit))
 	}
 	return errors.Join(faults...)
+}
+
+// tokenForm says what a token may be.
+var tokenForm = fmt.Sprintf("up to %d letters, digits and -._~+/ with = at the end", maxToken)
+
+// tokenFaults returns what is wrong with the tokens beside the first.
+func (c *Config) tokenFaults() (faults []error) {
+	bad := func(i int, allowed string) {
+		faults = append(faults, fmt.Errorf("%w: Tokens[%d] of %d characters and scope %d: allowed is %s",
+			ErrBadConfig, i, len(c.Tokens[i].Token), c.Tokens[i].Scope, allowed))
+	}
+	if len(c.Tokens) > maxTokens {
+		faults = append(faults, fmt.Errorf("%w: %d Tokens: allowed are up to %d", ErrBadConfig, len(c.Tokens), maxTokens))
+	}
+	seen := map[string]bool{c.Token: true}
+	for i, t := range c.Tokens {
+		switch {
+		case t.Token == "" || !isToken(t.Token):
+			bad(i, tokenForm)
+		case seen[t.Token]:
+			bad(i, "a token that is given once")
+		case t.Scope == 0 || t.Scope&^allScopes != 0:
+			bad(i, "one of the scopes, or several")
+		}
+		seen[t.Token] = true
+	}
+	return faults
+}
+
+// tokens returns all of them.
+func (c *Config) tokens() []Token {
+	if c.Token == "" {
+		return c.Tokens
+	}
+	return append([]Token{{c.Token, allScopes}}, c.Tokens...)
 }
 
 // isToken reports whether s is empty or can stand behind Bearer: RFC 6750,
@@ -199,7 +239,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if known {
 		access = res.access
 	}
-	if err := h.guard.check(w.Header(), r, access); err != nil {
+	scope := ScopeRead
+	if known {
+		scope = res.scopeOf(r.Method)
+	}
+	if err := h.guard.check(w.Header(), r, access, scope); err != nil {
 		h.strangers.say(h.logger, h.now(), r, err)
 		h.refuse(w, r, err)
 		return

@@ -80,6 +80,7 @@ const (
 	problemBusy         = "busy"
 	problemNotReady     = "not-ready"
 	problemInternal     = "internal"
+	problemScope        = "scope"
 )
 
 // Exit codes, the same for every command.
@@ -193,6 +194,10 @@ var problems = [...]Problem{
 	{
 		problemNotReady, 503, "The node is not ready", true, exitNotNow, nil,
 		"The node has no number yet. It waits, usually for other nodes; the detail says for what. Nothing was done.",
+	},
+	{
+		problemScope, 403, "The token has not the scope", false, exitUsage, nil,
+		"The token is one of this node, and is not good for this: the detail says for what it is. There are the scopes read, send and admin. Nothing was done.",
 	},
 	{
 		problemInternal, 500, "The node has failed", false, exitOther, nil,

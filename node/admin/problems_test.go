@@ -311,7 +311,7 @@ func TestRequestsThatFailByThemselvesAsAUserSeesThem(t *testing.T) {
 	guarded := newHandler(t, admin.Config{Token: token})
 	w := httptest.NewRecorder()
 	guarded.ServeHTTP(w, request("GET", messages, authorization("Bearer x")))
-	checkGolden(t, answer{w.Code, w.Header(), w.Body.String()}, id, `401 {"type":"/problems/unauthorized","title":"A token is needed","status":401,"detail":"the token is not the one of this node","instance":"MESSAGES","retryable":false}`)
+	checkGolden(t, answer{w.Code, w.Header(), w.Body.String()}, id, `401 {"type":"/problems/unauthorized","title":"A token is needed","status":401,"detail":"the token is none of this node","instance":"MESSAGES","retryable":false}`)
 }
 
 // A brokenBody is a body that fails.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -27,11 +28,13 @@ func (h *Handler) resources() []*resource {
 		}},
 		{h: h, path: "/api/v1/connections/{id}/messages", access: forBearers, methods: map[string]action{"POST": h.withNode(h.send)}},
 		{h: h, path: "/api/v1/nodes", access: forBearers, methods: map[string]action{"GET": h.withNode(h.nodes)}},
-		{h: h, path: "/api/v1/drain", access: forBearers, methods: map[string]action{
+		{h: h, path: "/api/v1/drain", access: forBearers, writes: ScopeAdmin, methods: map[string]action{
 			"GET":  h.withNode(h.showDrain),
 			"POST": h.withNode(h.startDrain),
 		}},
-		{h: h, path: "/api/v1/nodes/{number}/retire", access: forBearers, methods: map[string]action{"POST": h.withNode(h.retire)}},
+		{h: h, path: "/api/v1/nodes/{number}/retire", access: forBearers, writes: ScopeAdmin, methods: map[string]action{"POST": h.withNode(h.retire)}},
+		{h: h, path: "/debug/pprof/{$}", access: forBearers, reads: ScopeAdmin, methods: map[string]action{"GET": h.profiles}},
+		{h: h, path: "/debug/pprof/{name}", access: forBearers, reads: ScopeAdmin, methods: map[string]action{"GET": h.profile}},
 		{h: h, path: "/metrics", access: forBearers, methods: map[string]action{"GET": h.scrape}},
 		{h: h, path: "/api/v1/stats", access: forBearers, methods: map[string]action{"GET": h.stats}},
 		{h: h, path: "/api/v1/ids/{id}", access: forBearers, methods: map[string]action{"GET": h.withNode(h.decode)}},
@@ -59,6 +62,18 @@ type resource struct {
 	path    string // pattern of a ServeMux
 	access  access
 	methods map[string]action // GET answers HEAD too: the server drops the body
+
+	// What a token must be good for: to look at it ScopeRead, and for everything else
+	// ScopeSend, unless these say otherwise.
+	reads, writes Scope
+}
+
+// scopeOf returns what a token must be good for.
+func (res *resource) scopeOf(method string) Scope {
+	if method == http.MethodGet || method == http.MethodHead {
+		return cmp.Or(res.reads, ScopeRead)
+	}
+	return cmp.Or(res.writes, ScopeSend)
 }
 
 // ServeHTTP is called by the mux, for requests that the guard has let pass.

@@ -13,7 +13,7 @@ import (
 const strangersEvery = time.Minute
 
 // strangers tell the operator of requests that the guard refuses, by problem, of
-// which it has four.
+// which it has five.
 type strangers struct {
 	mu    sync.Mutex
 	kinds map[string]*unsaid // guarded by mu
