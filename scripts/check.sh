@@ -67,7 +67,7 @@ step_e2e() {
   local packages
   packages=$(go list ./test/... | grep -v '/test/chaos')
   # shellcheck disable=SC2086 # a word for each package
-  go test -count=1 -tags e2e $packages
+  go test -count=1 -timeout 20m -tags e2e $packages
 }
 
 # The seed of a run that fails is in its output; FLAMINGO_TEST_CHAOS_SEED=…

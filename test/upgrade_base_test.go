@@ -3,6 +3,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,10 +33,9 @@ func checkOutBase(t *testing.T) base {
 		}
 		name = strings.TrimSpace(string(text))
 	}
-	commit, err := git("..", "rev-parse", "--verify", "--quiet", name+"^{commit}")
+	commit, err := commitOf(name)
 	if err != nil {
-		t.Fatalf("the commit %s, beside which this tree is to run, is not here: %v."+
-			" Clone the repository with its history, or: git fetch --unshallow --tags", name, err)
+		t.Fatal(err)
 	}
 	b := base{dir: filepath.Join(t.TempDir(), "base"), name: name, commit: commit}
 	for _, args := range [][]string{
@@ -47,6 +47,24 @@ func checkOutBase(t *testing.T) base {
 		}
 	}
 	return b
+}
+
+// commitOf returns the commit that a name leads to. Where it is not there, the error says
+// what to do.
+func commitOf(name string) (string, error) {
+	commit, err := git("..", "rev-parse", "--verify", "--quiet", name+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("the commit %q, beside which this tree is to run, is not here: %w."+
+			" Clone the repository with its history, or: git fetch --unshallow --tags", name, err)
+	}
+	return commit, nil
+}
+
+func TestMissingBaseSaysWhatToDo(t *testing.T) {
+	missing := strings.Repeat("0", 39) + "1"
+	if _, err := commitOf(missing); err == nil || !strings.Contains(err.Error(), missing) || !strings.Contains(err.Error(), "git fetch --unshallow") {
+		t.Errorf("%v; want it to name the commit and the remedy", err)
+	}
 }
 
 // git runs it and returns what it prints; an error says what it complains of.
