@@ -14,6 +14,7 @@ type ConnInfo struct {
 	Listener     string   // scheme and address of its listener
 	Local        net.Addr // what the client connected to
 	Remote       net.Addr // the client; nil if it cannot be asked for any more
+	Proxied      bool     // a proxy sent its header: it is the other end of the socket, not the client
 	Opened       time.Time
 	LastActive   time.Time // last byte received or sent, to 50 ms
 	MessagesIn   uint64    // messages received
@@ -60,7 +61,9 @@ func (t *Transport) infoLocked(s *slot, i uint32) ConnInfo {
 		info.LastActive = info.Opened
 	}
 	info.Local, info.Remote = t.addrsLocked(s, i)
-	if w := t.table.wire(i); w != nil && w.web != nil {
+	w := t.table.wire(i)
+	info.Proxied = w != nil && w.headed
+	if w != nil && w.web != nil {
 		info.WebSocket = w.web.info()
 	}
 	info.TLS = t.tlsLocked(i)

@@ -28,6 +28,11 @@ var (
 	// cause: the connection broke in the middle of a write.
 	ErrUncertain = errors.New("handed to the network, delivery unknown")
 
+	// ErrNoAck: the connection's socket does not say what the other end has
+	// acknowledged: it is none of TCP, or the system is not Linux. Nothing was sent.
+	// It is an errors.ErrUnsupported.
+	ErrNoAck = fmt.Errorf("no acknowledgements of TCP to wait for: %w", errors.ErrUnsupported)
+
 	// ErrClosed: the transport is closed, or closing.
 	ErrClosed = errors.New("closed")
 )

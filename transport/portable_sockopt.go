@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"fmt"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -60,4 +62,23 @@ func (d *portable) setOption(fd int32, o socketOption, value int) error {
 	default:
 		return ErrUnsupported
 	}
+}
+
+func (d *portable) control(fd int32, f func(fd int)) error {
+	c := d.conns.at(uint32(fd))
+	if c == nil {
+		return errUnacked
+	}
+	sc, ok := c.nc.(syscall.Conn)
+	if !ok { // in memory
+		return ErrNoAck
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoAck, err)
+	}
+	if raw.Control(func(fd uintptr) { f(int(fd)) }) != nil { // closed in this moment
+		return errUnacked
+	}
+	return nil
 }

@@ -104,11 +104,12 @@ func (t *Transport) readProxyHeader(s *slot, i uint32, w *wire) (size int, err e
 	if err != nil {
 		return 0, fmt.Errorf("PROXY header: %w", err)
 	}
+	s.mu.Lock()
+	w.headed = true
 	if h.Command.IsProxy() && h.SourceAddr != nil {
-		s.mu.Lock()
 		w.proxied = &proxied{local: h.DestinationAddr, remote: h.SourceAddr}
-		s.mu.Unlock()
 	}
+	s.mu.Unlock()
 	return size, t.passed(s, i, w)
 }
 

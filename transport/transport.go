@@ -50,10 +50,12 @@ type driver interface {
 	// the inbox, a free slot, the end of the transport.
 	wake()
 
-	// addrs and setOption act on a socket. The caller holds the mu of its slot,
-	// which keeps the driver from closing it.
+	// addrs, setOption and control act on a socket. The caller holds the mu of its
+	// slot, which keeps the driver from closing it. control calls f with the
+	// system's number of the socket; ErrNoAck says that it has none.
 	addrs(fd int32) (local, remote net.Addr)
 	setOption(fd int32, o socketOption, value int) error
+	control(fd int32, f func(fd int)) error
 
 	// counts adds what the driver has moved to st.
 	counts(st *Stats)

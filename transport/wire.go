@@ -19,6 +19,7 @@ import (
 type wire struct {
 	opening *opening // guarded by the slot's mu; nil once the connection is open
 	proxied *proxied // what a proxy said of the client, or nil; set while opening, under the slot's mu
+	headed  bool     // the header of a proxy was read, even if it said nothing; set as proxied is
 	session *session // TLS, or nil; set while opening, under the slot's mu
 	web     *webSocket
 	meter   *meter // what the limits of its listener need, or nil; immutable
