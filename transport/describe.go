@@ -121,7 +121,9 @@ type Stats struct {
 	Undelivered    uint64 // messages accepted and not delivered
 	LostGone       uint64 // of those, for connections here that ended before a byte was written
 	LostUncertain  uint64 // of those, for connections here that ended when a part was written
+	LostExpired    uint64 // of those, for connections here whose deadline passed before a byte was written
 	NoticesDropped uint64 // notices of those that found no room
+	Expired        uint64 // messages taken back before they were written: their deadline passed, or who waited gave up
 	Partials       uint64 // connections that ended inside a message
 	Pings          uint64 // sent to silent clients of WebSocket listeners
 	PongsDropped   uint64 // pings of clients that did not take the answers
@@ -151,6 +153,7 @@ func (t *Transport) Stats() Stats {
 		Shed:           t.totals.shed.Load(),
 		Dropped:        t.totals.dropped.Load(),
 		Refused:        t.totals.refused.Load(),
+		Expired:        t.totals.expired.Load(),
 		Partials:       t.totals.partials.Load(),
 		Pings:          t.totals.pings.Load(),
 		PongsDropped:   t.totals.pongsDropped.Load(),
@@ -178,7 +181,7 @@ func (t *Transport) Stats() Stats {
 type totals struct {
 	accepted, rejected, acceptErrors, acceptPauses atomic.Uint64
 	acceptSlowed, addressRefused, throttled, shed  atomic.Uint64
-	dropped, refused, partials                     atomic.Uint64
+	dropped, refused, partials, expired            atomic.Uint64
 	pings, pongsDropped                            atomic.Uint64
 	certificateFaults                              atomic.Uint64
 	messagesOut                                    atomic.Uint64 // those that no driver counts

@@ -19,13 +19,14 @@ type loss struct {
 	gone      int // no byte was written before the connection ended
 	uncertain int // written in part when the connection ended
 	full      int // dropped by SlowDropNewest
+	late      int // its deadline passed before a byte was written
 }
 
 // Undelivered tells of messages that SendData or SendMany accepted and that
 // were not delivered after all.
 type Undelivered struct {
 	ID      idspace.ID
-	Outcome error // ErrGone, ErrUncertain or ErrBackpressure; any from AddUndelivered
+	Outcome error // ErrGone, ErrUncertain, ErrBackpressure or ErrExpired; any from AddUndelivered
 	Count   int   // messages, at least 1
 }
 
@@ -52,9 +53,11 @@ func (q *losses) add(id idspace.ID, l loss, gone error) {
 	defer q.mu.Unlock()
 	q.own.gone += l.gone
 	q.own.uncertain += l.uncertain
+	q.own.late += l.late
 	q.addLocked(Undelivered{id, gone, l.gone})
 	q.addLocked(Undelivered{id, ErrUncertain, l.uncertain})
 	q.addLocked(Undelivered{id, ErrBackpressure, l.full})
+	q.addLocked(Undelivered{id, ErrExpired, l.late})
 }
 
 func (q *losses) addLocked(u Undelivered) {
@@ -110,7 +113,7 @@ func (q *losses) counts(st *Stats) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	st.Undelivered, st.NoticesDropped = q.messages, q.dropped
-	st.LostGone, st.LostUncertain = uint64(q.own.gone), uint64(q.own.uncertain)
+	st.LostGone, st.LostUncertain, st.LostExpired = uint64(q.own.gone), uint64(q.own.uncertain), uint64(q.own.late)
 }
 
 func (q *losses) close() {

@@ -282,9 +282,23 @@ func (t *Transport) pushLocked(s *slot, b *slotBuffers, c *chunk) (attend bool, 
 
 // takeBack withdraws a message whose sender waits no longer.
 func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.ID, c *chunk) error {
+	if t.withdraw(s, i, id, c) {
+		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
+	}
+	select {
+	case outcome := <-c.ticket.done: // it was decided in this moment
+		return outcome
+	default:
+		return fmt.Errorf("%w: %w", ErrUncertain, context.Cause(ctx))
+	}
+}
+
+// withdraw takes a message out of the output of which no byte is written, and
+// reports whether there was one.
+func (t *Transport) withdraw(s *slot, i uint32, id idspace.ID, c *chunk) (withdrawn bool) {
 	s.mu.Lock()
 	b := t.table.buffers(i)
-	withdrawn := s.id.Load() == uint64(id) && b.out != nil && b.out.withdraw(c)
+	withdrawn = s.id.Load() == uint64(id) && b.out != nil && b.out.withdraw(c)
 	if withdrawn {
 		t.countOutputLocked(s, b.out, -len(c.data), 0)
 		s.messagesOut--
@@ -302,14 +316,9 @@ func (t *Transport) takeBack(ctx context.Context, s *slot, i uint32, id idspace.
 		t.drivers[driver].attend(i)
 	}
 	if withdrawn {
-		return fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
+		t.totals.expired.Add(1)
 	}
-	select {
-	case outcome := <-c.ticket.done: // it was decided in this moment
-		return outcome
-	default:
-		return fmt.Errorf("%w: %w", ErrUncertain, context.Cause(ctx))
-	}
+	return withdrawn
 }
 
 // SendMany queues msg for each of ids. results[k] is the outcome for ids[k], as

@@ -37,6 +37,7 @@ type Transport struct {
 
 	handshakes *handshakes
 	shedder    shedder
+	timing     timing
 	totals     totals
 }
 
@@ -103,6 +104,7 @@ func (t *Transport) Run(ctx context.Context) error {
 	t.handshakes.running.Wait()
 	t.closing.Store(true)
 	t.closeQueues()
+	t.timing.close()
 	t.losses.close() // last: connections that were dropped have lost something
 	return nil
 }
