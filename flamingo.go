@@ -160,6 +160,7 @@ var (
 	ErrUncertain    = node.ErrUncertain
 	ErrTooLarge     = node.ErrTooLarge
 	ErrUnframeable  = node.ErrUnframeable
+	ErrNoAck        = node.ErrNoAck
 	ErrBadID        = node.ErrBadID
 	ErrClosed       = node.ErrClosed
 	ErrBadCloseCode = node.ErrBadCloseCode

@@ -40,7 +40,7 @@ func (b *inbox) DeliverMany(ids []idspace.ID, kind mesh.Kind, msg []byte, result
 	}
 }
 
-func (b *inbox) DeliverWritten(id idspace.ID, kind mesh.Kind, msg []byte, _ time.Duration, done func(error)) {
+func (b *inbox) DeliverWaited(id idspace.ID, kind mesh.Kind, _ mesh.Stage, msg []byte, _ time.Duration, done func(error)) {
 	done(b.Deliver(id, kind, msg))
 }
 func (b *inbox) Close(idspace.ID, uint16, string) error { return nil }

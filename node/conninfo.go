@@ -29,6 +29,8 @@ type connInfoJSON struct {
 	TLS       *tlsJSON       `json:"tls,omitempty"`
 	WebSocket *WebSocketInfo `json:"web_socket,omitempty"`
 
+	Proxied bool `json:"proxied,omitempty"`
+
 	Meta map[string]string `json:"meta,omitempty"`
 }
 
@@ -58,7 +60,7 @@ func encodeConnInfo(c ConnInfo) ([]byte, error) {
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
 		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
-		TLS: tlsToJSON(c.TLS), WebSocket: c.WebSocket, Meta: c.Meta,
+		TLS: tlsToJSON(c.TLS), WebSocket: c.WebSocket, Proxied: c.Proxied, Meta: c.Meta,
 	})
 }
 
@@ -80,7 +82,7 @@ func decodeConnInfo(body []byte) (ConnInfo, error) {
 		Opened: c.Opened, LastActive: c.LastActive,
 		MessagesIn: c.MessagesIn, BytesIn: c.BytesIn, MessagesOut: c.MessagesOut, BytesOut: c.BytesOut,
 		PendingBytes: c.PendingBytes, QueuedIn: c.QueuedIn,
-		TLS: c.TLS.info(), WebSocket: c.WebSocket, Meta: c.Meta,
+		TLS: c.TLS.info(), WebSocket: c.WebSocket, Proxied: c.Proxied, Meta: c.Meta,
 	}, nil
 }
 

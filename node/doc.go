@@ -16,8 +16,9 @@
 // tells what becomes of one, on whatever node.
 //
 // Serve calls a Handler instead, in order for each connection; TakeEvents hands
-// events to a program that is done with them later. Send waits until
-// a message is written; SendMany sends one message to many. Disconnect ends a
+// events to a program that is done with them later. Send waits until a message is
+// written, SendAcked until the system at the other end has it, and SendDataBefore has
+// a deadline; SendMany sends one message to many. Disconnect ends a
 // connection for somebody else than the program. Describe, Connections and Stats
 // look. Drain takes the node out of service, its connections one after the other.
 //

@@ -45,6 +45,11 @@ var (
 	// Usual cause: it contains the delimiter.
 	ErrUnframeable = framing.ErrUnframeable
 
+	// ErrNoAck: the connection's socket has no acknowledgements to wait for: it is
+	// a Unix socket, or its node does not run on Linux. Not sent. It is an
+	// errors.ErrUnsupported.
+	ErrNoAck = transport.ErrNoAck
+
 	// ErrBadID: not an id. Usual cause: the zero ID of a field never set.
 	ErrBadID = idspace.ErrBadID
 

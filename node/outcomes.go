@@ -22,6 +22,7 @@ var carried = [...]struct {
 	{ErrUncertain, mesh.OutcomeUncertain},
 	{ErrTooLarge, mesh.OutcomeTooLarge},
 	{ErrUnframeable, mesh.OutcomeUnframeable},
+	{ErrNoAck, mesh.OutcomeNoAck},
 	{ErrUnreachable, mesh.OutcomeUnreachable},
 	{ErrUnreachable, mesh.OutcomeNotMine}, // what we know of the peer's numbers is out of date
 	{ErrClosed, mesh.OutcomeClosed},       // this node is: an owner that closes answers gone
@@ -91,8 +92,13 @@ func outcomeOf(err error) error {
 // error names if ctx has ended it.
 func outcomeWithin(ctx context.Context, id ID, err error) error {
 	o := outcomeFor(id, err)
-	if ctx.Err() != nil && (errors.Is(o, ErrExpired) || errors.Is(o, ErrUncertain)) {
+	deadline, ok := ctx.Deadline()
+	switch {
+	case !errors.Is(o, ErrExpired) && !errors.Is(o, ErrUncertain):
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", o, context.Cause(ctx))
+	case errors.Is(o, ErrExpired) && ok && time.Until(deadline) <= 0: // the link was a moment before the context
+		return fmt.Errorf("%w: %w", o, context.DeadlineExceeded)
 	}
 	return o
 }

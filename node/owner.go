@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flamingo/cluster/mesh"
+	"flamingo/transport"
 )
 
 // An owner takes what other nodes send to the connections of this one.
@@ -50,15 +51,19 @@ func (o *owner) DeliverMany(ids []ID, kind mesh.Kind, msg []byte, results []erro
 	}
 }
 
-// DeliverWritten implements mesh.Owner. The message is queued before it
+// DeliverWaited implements mesh.Owner. The message is queued before it
 // returns, so that it keeps its place among the others.
-func (o *owner) DeliverWritten(id ID, kind mesh.Kind, msg []byte, timeout time.Duration, done func(error)) {
+func (o *owner) DeliverWaited(id ID, kind mesh.Kind, stage mesh.Stage, msg []byte, timeout time.Duration, done func(error)) {
 	c, err := o.hold()
 	if err != nil {
 		done(err)
 		return
 	}
-	sent, err := c.clients.Track(id, kindOf(kind), msg)
+	track, wait := c.clients.Track, transport.Tracked.Wait
+	if stage == mesh.StageAcked {
+		track, wait = c.clients.TrackAcked, transport.Tracked.WaitAcked
+	}
+	sent, err := track(id, kindOf(kind), msg)
 	if err != nil {
 		done(c.ending(id, err))
 		return
@@ -70,7 +75,7 @@ func (o *owner) DeliverWritten(id ID, kind mesh.Kind, msg []byte, timeout time.D
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 			defer cancel()
 		}
-		done(sent.Wait(ctx))
+		done(wait(sent, ctx))
 	})
 }
 

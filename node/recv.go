@@ -122,9 +122,10 @@ func (n *Node) Closes() iter.Seq2[ID, Reason] {
 	}
 }
 
-// Undelivered ranges over messages that SendData or SendMany accepted on this
+// Undelivered ranges over messages that SendData and the like accepted on this
 // node and that were not delivered after all, once for each message, with its
-// outcome: ErrGone, ErrUncertain or ErrBackpressure, and for a connection of
+// outcome: ErrGone, ErrUncertain, ErrBackpressure or, for SendDataBefore,
+// ErrExpired, and for a connection of
 // another node also what that node has refused it for, or why it was not reached.
 // It ends when the node is closed and everything was taken. What a loop that is
 // left has not seen, the next one sees, or another that waits.

@@ -18,8 +18,12 @@ func (c remoteCarrier) sendData(id ID, kind Kind, msg []byte) error {
 	return outcomeFor(id, c.peer.SendData(id, kindFor(kind), msg))
 }
 
-func (c remoteCarrier) send(ctx context.Context, id ID, kind Kind, msg []byte) error {
-	return outcomeWithin(ctx, id, c.peer.Send(ctx, id, kindFor(kind), msg))
+func (c remoteCarrier) send(ctx context.Context, id ID, kind Kind, stage mesh.Stage, msg []byte) error {
+	return outcomeWithin(ctx, id, c.peer.SendTo(ctx, id, kindFor(kind), stage, msg))
+}
+
+func (c remoteCarrier) sendBefore(deadline time.Time, id ID, kind Kind, msg []byte) error {
+	return outcomeFor(id, c.peer.SendBefore(deadline, id, kindFor(kind), msg))
 }
 
 func (c remoteCarrier) sendMany(ids []ID, kind Kind, msg []byte, results []error) {

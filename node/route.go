@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
+	"flamingo/cluster/mesh"
 	"flamingo/idspace"
 	"flamingo/transport"
 )
@@ -12,7 +14,8 @@ import (
 // outcomes.
 type carrier interface {
 	sendData(id ID, kind Kind, msg []byte) error
-	send(ctx context.Context, id ID, kind Kind, msg []byte) error
+	send(ctx context.Context, id ID, kind Kind, stage mesh.Stage, msg []byte) error
+	sendBefore(deadline time.Time, id ID, kind Kind, msg []byte) error
 	sendMany(ids []ID, kind Kind, msg []byte, results []error)
 	sendClose(ctx context.Context, id ID, end ending) error
 	describe(ctx context.Context, id ID) (ConnInfo, error)
@@ -58,8 +61,15 @@ func (c *localCarrier) sendData(id ID, kind Kind, msg []byte) error {
 	return c.judge(id, c.clients.SendDataAs(id, kind, msg))
 }
 
-func (c *localCarrier) send(ctx context.Context, id ID, kind Kind, msg []byte) error {
+func (c *localCarrier) send(ctx context.Context, id ID, kind Kind, stage mesh.Stage, msg []byte) error {
+	if stage == mesh.StageAcked {
+		return c.judge(id, c.clients.SendAcked(ctx, id, kind, msg))
+	}
 	return c.judge(id, c.clients.SendAs(ctx, id, kind, msg))
+}
+
+func (c *localCarrier) sendBefore(deadline time.Time, id ID, kind Kind, msg []byte) error {
+	return c.judge(id, c.clients.SendBefore(deadline, id, kind, msg))
 }
 
 func (c *localCarrier) sendMany(ids []ID, kind Kind, msg []byte, results []error) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"flamingo/cluster/mesh"
 	"flamingo/transport"
 )
 
@@ -42,10 +43,14 @@ func (n *Node) Send(ctx context.Context, id ID, msg []byte) error {
 
 // SendAs is Send of a message of that kind.
 func (n *Node) SendAs(ctx context.Context, id ID, kind Kind, msg []byte) error {
+	return n.sendTo(ctx, id, kind, mesh.StageWritten, msg)
+}
+
+func (n *Node) sendTo(ctx context.Context, id ID, kind Kind, stage mesh.Stage, msg []byte) error {
 	c, err := n.route(ctx, id)
 	switch {
 	case err == nil:
-		err = c.send(ctx, id, kind, msg)
+		err = c.send(ctx, id, kind, stage, msg)
 	case errors.Is(err, ErrUnreachable) && ctx.Err() != nil: // while we asked who holds its number
 		err = fmt.Errorf("%w: %w", ErrExpired, context.Cause(ctx))
 	}

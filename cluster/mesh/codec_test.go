@@ -24,7 +24,7 @@ func encoded(f mesh.Wire) []byte {
 // samples has one frame of every kind but the handshakes.
 var samples = []mesh.Wire{
 	{Kind: 1, Ints: [7]uint64{1, 0x01adc9000000002a, 1}, Payload: []byte("hi")},
-	{Kind: 2, Ints: [7]uint64{2, 0x01adc9000000002a, 2, 5000}, Payload: []byte("hi")},
+	{Kind: 2, Ints: [7]uint64{2, 0x01adc9000000002a, 2, 1, 5001}, Payload: []byte("hi")},
 	{Kind: 3, Ints: [7]uint64{300, 2}, IDs: []idspace.ID{0x01adc9000000002a, 0x01adc9000000002b}, Payload: []byte("hi")},
 	{Kind: 4, Ints: [7]uint64{4, 0x01adc9000000002a}, Payload: []byte{}},
 	{Kind: 5, Ints: [7]uint64{5, 0x01adc9000000002a, 4001}, Payload: []byte("bye")},
@@ -47,7 +47,7 @@ var samples = []mesh.Wire{
 func TestFramesAreFrozen(t *testing.T) {
 	for i, want := range []string{
 		"00000011" + "95" + "01" + "01" + "cf01adc9000000002a" + "01" + "c4026869",
-		"00000014" + "96" + "02" + "02" + "cf01adc9000000002a" + "02" + "cd1388" + "c4026869",
+		"00000017" + "97" + "02" + "02" + "cf01adc9000000002a" + "02" + "01" + "ce00001389" + "c4026869",
 		"0000001d" + "95" + "03" + "cd012c" + "92cf01adc9000000002acf01adc9000000002b" + "02" + "c4026869",
 		"0000000f" + "95" + "04" + "04" + "cf01adc9000000002a" + "00" + "c400",
 		"00000014" + "95" + "05" + "05" + "cf01adc9000000002a" + "cd0fa1" + "c403627965",

@@ -40,10 +40,10 @@ type Owner interface {
 	// DeliverMany is Deliver for each of ids; results has their length.
 	DeliverMany(ids []idspace.ID, kind Kind, msg []byte, results []error)
 
-	// DeliverWritten calls done exactly once, from any goroutine, with nil when
-	// msg is written to the socket or with what became of it. timeout is what
+	// DeliverWaited calls done exactly once, from any goroutine, with nil when
+	// msg has come as far as stage or with what became of it. timeout is what
 	// is left of the sender's patience, 0 for no end.
-	DeliverWritten(id idspace.ID, kind Kind, msg []byte, timeout time.Duration, done func(error))
+	DeliverWaited(id idspace.ID, kind Kind, stage Stage, msg []byte, timeout time.Duration, done func(error))
 
 	// Close ends the connection. code is 0 if the sender gave none, and may be
 	// one that the owner does not know; reason has at most 123 bytes, which may

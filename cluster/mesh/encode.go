@@ -17,7 +17,8 @@ type message struct {
 	code    uint16       // the closes: 0 for none
 	id      idspace.ID   // all kinds but many
 	ids     []idspace.ID // many
-	millis  uint64       // wait: the deadline, 0 for none
+	stage   Stage        // wait
+	time    uint64       // wait: what is left, see timeLeft
 	payload []byte       // of a close: the reason
 
 	// Of a publish: what is to be done, the group, and how many lanes share it.
@@ -50,6 +51,8 @@ func (m *message) size() int {
 type encoder struct {
 	buf []byte
 	out *msgpack.Encoder // writes to this encoder
+
+	timeAt int // where in buf the last wait says how much time is left, in 4 bytes; 0: nowhere
 }
 
 func newEncoder() *encoder {
@@ -145,7 +148,8 @@ func (e *encoder) fields(seq uint64, m *message) {
 	case kindWait:
 		e.uint(uint64(m.id))
 		e.uint(uint64(m.as))
-		e.uint(m.millis)
+		e.uint(uint64(m.stage))
+		e.timing(m.time)
 	case kindMany:
 		e.array(len(m.ids))
 		for _, id := range m.ids {
@@ -160,6 +164,17 @@ func (e *encoder) fields(seq uint64, m *message) {
 	default: // a void has its payload alone
 	}
 	e.bytes(m.payload)
+}
+
+// timing writes the time that is left in a form of one length, so that it can be
+// written over; but for one of more than 49 days.
+func (e *encoder) timing(left uint64) {
+	if e.timeAt = 0; left > math.MaxUint32 {
+		e.uint(left)
+		return
+	}
+	e.timeAt = len(e.buf) + 1
+	e.buf = binary.BigEndian.AppendUint32(append(e.buf, msgpcode.Uint32), uint32(left))
 }
 
 // void makes a void of frame, which is numbered, under the same number and with

@@ -41,6 +41,10 @@ var (
 	// ErrNotMine: the peer does not hold the number of this id. Usually its
 	// numbers as known here are out of date.
 	ErrNotMine = errors.New("id belongs to another node")
+
+	// ErrNoAck: the owner cannot tell what the other end of the connection has
+	// acknowledged. Not sent.
+	ErrNoAck = errors.New("no acknowledgements to wait for")
 )
 
 // Conditions of requests, beside those above.

@@ -46,7 +46,7 @@ func (o *office) DeliverMany(ids []idspace.ID, kind mesh.Kind, msg []byte, resul
 	}
 }
 
-func (o *office) DeliverWritten(id idspace.ID, kind mesh.Kind, msg []byte, _ time.Duration, done func(error)) {
+func (o *office) DeliverWaited(id idspace.ID, kind mesh.Kind, _ mesh.Stage, msg []byte, _ time.Duration, done func(error)) {
 	done(o.Deliver(id, kind, msg))
 }
 

@@ -70,7 +70,7 @@ func (w *WireEncoder) Encode(f Wire) {
 	e, u := w.e, f.Ints
 	switch k := frameKind(f.Kind); k { //nolint:exhaustive // every other kind has integers alone, but the handshake's, which are not for this
 	case kindData, kindWait:
-		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), as: Kind(u[2]), millis: u[3], payload: f.Payload})
+		e.message(u[0], &message{kind: k, id: idspace.ID(u[1]), as: Kind(u[2]), stage: Stage(u[3]), time: u[4], payload: f.Payload})
 	case kindMany:
 		e.message(u[0], &message{kind: k, ids: f.IDs, as: Kind(u[1]), payload: f.Payload})
 	case kindClose, kindCloseWait:

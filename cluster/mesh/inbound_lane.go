@@ -40,8 +40,9 @@ type inLane struct {
 
 // An assembly is a message of which not all parts have come.
 type assembly struct {
-	body []byte
-	over bool // over the limit: the rest is dropped, and the sender is told
+	body  []byte
+	over  bool  // over the limit: the rest is dropped, and the sender is told
+	begun int64 // by Mesh.clock
 }
 
 func (m *Mesh) newInLane(h *hello) *inLane {
@@ -206,17 +207,29 @@ func (n *inLane) tell(seq uint64, id idspace.ID, a verdict) {
 	}
 }
 
-// takeWait lets the owner call back once the message is written.
+// takeWait lets the owner call back once the message is as far as it is to be.
 func (n *inLane) takeWait(seq uint64, id idspace.ID, f *frame) {
 	if n.waits.Add(1) > int64(n.mesh.cfg.MaxWaits) {
 		n.waits.Add(-1)
 		n.answer(seq, id, OutcomeBackpressure)
 		return
 	}
-	const most = 1<<63 - 1
-	timeout := time.Duration(min(f.u[3], most/uint64(time.Millisecond))) * time.Millisecond
+	left, none, over := timeOf(f.u[4])
+	stage := Stage(min(f.u[3], math.MaxUint8))
+	switch {
+	case !stage.Valid(): // of a later release
+		n.waits.Add(-1)
+		n.answer(seq, id, OutcomeNoAck)
+		return
+	case over:
+		n.waits.Add(-1)
+		n.answer(seq, id, OutcomeExpired)
+		return
+	case none:
+		left = 0
+	}
 	var called atomic.Bool
-	n.mesh.cfg.Owner.DeliverWritten(id, kindOf(f.u[2]), f.payload, timeout, func(err error) {
+	n.mesh.cfg.Owner.DeliverWaited(id, kindOf(f.u[2]), stage, f.payload, left, func(err error) {
 		if !called.Swap(true) {
 			n.waits.Add(-1)
 			a := n.answerTo(err)
@@ -269,7 +282,7 @@ func (n *inLane) part(seq uint64, f *frame) error {
 		if len(n.long) >= maxParts {
 			return reasonError{ReasonParts}
 		}
-		a = &assembly{}
+		a = &assembly{begun: n.mesh.clock()}
 		n.long[tag] = a
 	}
 	if len(a.body)+len(f.payload) > n.mesh.cfg.MaxMessage+assemblyOverhead {
@@ -286,13 +299,19 @@ func (n *inLane) part(seq uint64, f *frame) error {
 		n.answer(seq, 0, OutcomeTooLarge)
 		return nil
 	}
-	return n.assembled(seq, a.body)
+	return n.assembled(seq, a)
 }
 
-func (n *inLane) assembled(seq uint64, body []byte) error {
+// assembled delivers a message of which all parts are there. The time that is
+// left was so when its first part was sent.
+func (n *inLane) assembled(seq uint64, a *assembly) error {
 	var f frame
-	if err := n.inner.frame(body, &f); err != nil {
+	if err := n.inner.frame(a.body, &f); err != nil {
 		return err
+	}
+	if f.kind == kindWait && f.u[4] > 0 {
+		spent := uint64(n.mesh.clock()-a.begun) / uint64(time.Millisecond)
+		f.u[4] -= min(spent, f.u[4]-1)
 	}
 	if f.u[0] != 0 || f.kind != kindData && f.kind != kindWait && f.kind != kindMany && f.kind != kindPublish {
 		return fmt.Errorf("%w: %s in parts", reasonError{ReasonUnexpected}, layouts[f.kind].name)

@@ -76,6 +76,15 @@ func (j *journal) pending() bool {
 	return j.at+1 < len(j.segs) || j.at < len(j.segs) && j.off < len(j.segs[j.at].buf)
 }
 
+// upTo returns the number of the last frame that take would return, 0 for none.
+func (j *journal) upTo() uint64 {
+	at := j.at
+	if j.off == len(j.segs[at].buf) {
+		at++
+	}
+	return j.segs[at].last
+}
+
 // take returns what is to be written next, if something is pending: how many
 // frames it is, and the number of the last of its segment that has one, 0 for none.
 // wrote must follow before another take.

@@ -38,7 +38,9 @@ type lane struct {
 	sent     uint64 // the last one handed to a stream
 	entries  ring   // from the last acknowledged one + 1 to next - 1
 	waits    map[uint64]*ticket
-	waiting  int // tickets that wait, wherever they are
+	waiting  int                  // tickets that wait, wherever they are
+	timed    []timedFrame         // in the journal, by number
+	async    map[*ticket]struct{} // of those that wait, with a deadline and nobody who does
 	room     window
 	parts    partQueue
 	lost     []Undelivered // to be reported once mu is free
@@ -72,7 +74,7 @@ type lane struct {
 func newLane(l *link, index int) *lane {
 	n := &lane{
 		link: l, index: uint64(index), log: newJournal(maxFree), next: 1,
-		waits: make(map[uint64]*ticket), room: window{limit: l.mesh.cfg.Window},
+		waits: make(map[uint64]*ticket), async: make(map[*ticket]struct{}), room: window{limit: l.mesh.cfg.Window},
 	}
 	n.contact = newContact(l, n.greeting, n.greeted)
 	n.entries.first = 1
@@ -88,13 +90,16 @@ func (l *lane) send(ctx context.Context, patience time.Duration, m *message, t *
 	if err := l.enter(ctx, patience, size, m); err != nil {
 		return err
 	}
-	if t != nil && t.done != nil {
+	if t.waits() {
 		if l.waiting >= l.link.mesh.cfg.MaxWaits {
 			l.room.releaseLocked(size)
 			l.mu.Unlock()
 			return ErrBackpressure
 		}
 		l.waiting++
+		if t.done == nil {
+			l.async[t] = struct{}{}
+		}
 	}
 	if len(m.payload) > partSize || l.parts.holdLocked(m) {
 		l.standLocked(*m, size, t)
@@ -195,7 +200,11 @@ func (l *lane) unreachable() bool {
 
 // appendLocked encodes m behind what is queued.
 func (l *lane) appendLocked(m *message, size int, t *ticket) {
-	l.log.open().message(l.next, m)
+	e := l.log.open()
+	e.message(l.next, m)
+	if m.kind == kindWait {
+		l.noteTimeLocked(e.timeAt, t)
+	}
 	l.queuedLocked(entryOf(m, size, t))
 }
 

@@ -21,6 +21,7 @@ type item struct {
 
 	// Of a long one that is under way.
 	body        []byte // the frame as it travels, cut into parts
+	timeAt      int    // where in body it says how much time is left; 0: nowhere
 	tag         uint64
 	offset      int
 	first, last uint64 // numbers of its first and its last part, once queued
@@ -58,7 +59,7 @@ func (p *partQueue) holdLocked(m *message) bool {
 func (l *lane) standLocked(m message, size int, t *ticket) {
 	m.payload = bytes.Clone(m.payload)
 	it := &item{message: m, size: size, ticket: t, long: len(m.payload) > partSize}
-	if t != nil && t.done != nil {
+	if t.waits() {
 		t.item = it
 	}
 	it.lines = l.parts.linesFor(&it.message)
@@ -113,7 +114,7 @@ func (l *lane) goLocked(ready []*item) {
 		if it.long {
 			e := newEncoder()
 			e.body(&it.message)
-			it.body, it.payload = e.buf, nil
+			it.body, it.payload, it.timeAt = e.buf, nil, e.timeAt
 			l.parts.long = append(l.parts.long, it)
 			l.work.Signal()
 			continue
@@ -158,20 +159,26 @@ func (l *lane) partLocked() {
 }
 
 func (l *lane) queuePartLocked(it *item) {
+	start := 0
 	if it.first == 0 {
+		start = it.timeAt
 		l.parts.lastTag++
 		it.first, it.tag = l.next, l.parts.lastTag
 	}
 	piece := it.body[it.offset:min(it.offset+partSize, len(it.body))]
 	it.offset += len(piece)
-	e := entry{}
+	entry := entry{}
 	final := it.offset == len(it.body)
 	if final {
 		it.last = l.next
-		e = entryOf(&it.message, it.size, it.ticket)
+		entry = entryOf(&it.message, it.size, it.ticket)
 	}
-	l.log.open().part(l.next, it.tag, final, piece)
-	l.queuedLocked(e)
+	e := l.log.open()
+	e.part(l.next, it.tag, final, piece)
+	if start != 0 {
+		l.noteTimeLocked(len(e.buf)-len(piece)+start, it.ticket)
+	}
+	l.queuedLocked(entry)
 }
 
 // handedLocked takes out the long items whose last part was handed to the
@@ -216,7 +223,7 @@ func (l *lane) rewindLocked(it *item) {
 	}
 	l.voidPartsLocked(it.tag)
 	it.first, it.last, it.offset = 0, 0, 0
-	if it.ticket != nil && it.ticket.done != nil {
+	if it.ticket.waits() {
 		it.ticket.seq, it.ticket.item = 0, it
 	}
 }

@@ -227,6 +227,7 @@ func (l *lane) take(s *stream) (b []byte, frames int) {
 		l.log.close(0)
 		l.outcomeAck = l.outcomes
 	}
+	l.setTimesLocked(l.handed, l.log.upTo())
 	b, frames, last := l.log.take()
 	l.handed = max(l.handed, last)
 	if last > l.sent {

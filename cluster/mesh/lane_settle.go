@@ -23,6 +23,7 @@ func (l *lane) acknowledged(seq uint64) error {
 		}
 	}
 	l.log.acknowledge(seq)
+	l.trimTimedLocked(seq)
 	l.room.releaseLocked(freed)
 	l.settledLocked()
 	return nil
@@ -98,9 +99,22 @@ func (l *lane) loseLocked(u Undelivered) {
 	l.lost = append(l.lost, u)
 }
 
+// finishLocked tells who waits, or, if nobody does, who is told what was not
+// written.
 func (l *lane) finishLocked(t *ticket, a verdict) {
 	l.waiting--
-	t.finish(a)
+	if t.ended {
+		return
+	}
+	t.ended = true
+	if t.done != nil {
+		t.done <- a
+		return
+	}
+	delete(l.async, t)
+	if a.Outcome != OutcomeAccepted {
+		l.loseLocked(Undelivered{ID: t.id, Outcome: a.Outcome, End: a.end, Messages: 1})
+	}
 }
 
 // interruptedLocked ends the session, and what was handed to it: nobody can say
@@ -111,6 +125,7 @@ func (l *lane) interruptedLocked() {
 	}
 	l.resumable, l.stalled = false, 0
 	l.log.rewind(l.sent + 1)
+	l.trimTimedLocked(l.sent)
 	freed := 0
 	for l.entries.first <= l.sent {
 		e := l.entries.pop()
@@ -156,7 +171,7 @@ func (l *lane) failLocked(o Outcome) {
 	clear(l.parts.fifos)
 	l.parts.long = nil
 	l.log.clear()
-	l.sent = l.next - 1
+	l.sent, l.timed = l.next-1, nil
 	l.room.releaseLocked(freed)
 	l.settledLocked()
 }

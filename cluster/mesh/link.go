@@ -154,6 +154,7 @@ func (l *link) opened(k *contact, back bool) {
 func (l *link) tick() {
 	for _, n := range l.lanes {
 		n.probe()
+		n.expire()
 	}
 	l.control.probe()
 	if l.heard.Swap(false) {

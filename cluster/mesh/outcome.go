@@ -18,6 +18,7 @@ const (
 	OutcomeClosed       Outcome = 8
 	OutcomeUnreachable  Outcome = 9
 	OutcomeNotMine      Outcome = 10
+	OutcomeNoAck        Outcome = 11
 )
 
 // outcomes joins codes, names and sentinels. The index is the code.
@@ -36,6 +37,7 @@ var outcomes = [...]struct {
 	OutcomeClosed:       {"closed", ErrClosed},
 	OutcomeUnreachable:  {"unreachable", ErrUnreachable},
 	OutcomeNotMine:      {"not-mine", ErrNotMine},
+	OutcomeNoAck:        {"no-ack", ErrNoAck},
 }
 
 // Valid reports whether o is in the list.

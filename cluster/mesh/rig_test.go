@@ -97,7 +97,7 @@ func (n *node) DeliverMany(ids []idspace.ID, kind mesh.Kind, msg []byte, results
 	}
 }
 
-func (n *node) DeliverWritten(id idspace.ID, kind mesh.Kind, msg []byte, timeout time.Duration, done func(error)) {
+func (n *node) DeliverWaited(id idspace.ID, kind mesh.Kind, _ mesh.Stage, msg []byte, timeout time.Duration, done func(error)) {
 	if n.written != nil {
 		n.written(id, msg, timeout, done)
 		return

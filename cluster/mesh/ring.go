@@ -26,21 +26,19 @@ type ticket struct {
 	ids    []idspace.ID // entryMany
 	cursor int          // entryMany: how far outcomes have come
 
-	done  chan verdict // entryWait; room for one
-	ended bool         // entryWait: done has its outcome
+	done  chan verdict // entryWait; room for one. Nil: Undelivered is told, unless it is written
+	ended bool         // entryWait: done has its outcome, or Undelivered
 	seq   uint64       // entryWait: the frame's number, 0 while it has none
 	item  *item        // entryWait: where it stands while it has none
+
+	deadline int64      // entryWait: by Mesh.clock; 0 for none
+	id       idspace.ID // entryWait without done
 
 	group string // entryPublish
 }
 
-// finish tells who waits.
-func (t *ticket) finish(a verdict) {
-	if !t.ended {
-		t.ended = true
-		t.done <- a
-	}
-}
+// waits reports whether the ticket is for one frame whose outcome is owed.
+func (t *ticket) waits() bool { return t != nil && (t.done != nil || t.id != 0) }
 
 // A ring holds entries by consecutive numbers, from first on.
 type ring struct {

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -24,21 +25,57 @@ func (p *Peer) SendData(id idspace.ID, kind Kind, msg []byte) error {
 
 // Send is SendData that waits until the owner has written msg to the socket.
 // When ctx is done first, it returns ErrExpired if msg was not handed to the
-// network, else ErrUncertain; the owner is told the deadline of ctx.
+// network, else ErrUncertain. The owner is told how much time is left until the
+// deadline of ctx, and does not write msg later.
 func (p *Peer) Send(ctx context.Context, id idspace.ID, kind Kind, msg []byte) error {
-	f := message{kind: kindWait, as: kind, id: id, payload: msg}
+	return p.SendTo(ctx, id, kind, StageWritten, msg)
+}
+
+// SendTo is Send that waits until msg has come as far as stage.
+func (p *Peer) SendTo(ctx context.Context, id idspace.ID, kind Kind, stage Stage, msg []byte) error {
+	f, t := message{kind: kindWait, as: kind, stage: stage, id: id, payload: msg}, &ticket{}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
 		if left <= 0 {
 			return ErrExpired
 		}
-		f.millis = uint64(left/time.Millisecond) + 1
+		p.mesh.timeWait(&f, t, left)
 	}
-	return p.sendWaiting(ctx, f)
+	return p.sendWaiting(ctx, f, t)
+}
+
+// timeWait gives a wait its deadline.
+func (m *Mesh) timeWait(f *message, t *ticket, left time.Duration) {
+	t.deadline = m.deadlineIn(left)
+	f.time = timeLeft(t.deadline, m.clock())
+}
+
+// SendBefore is SendData of a message that is of no use after deadline: if it was
+// not written to the socket by then it never is, and Undelivered is told that it
+// has expired, within PingEvery. What was handed to the network when its time is
+// over has the outcome that the owner tells. Of these and of the sends and closes
+// that wait there are MaxWaits at most on a lane, at either end; one more is
+// ErrBackpressure.
+func (p *Peer) SendBefore(deadline time.Time, id idspace.ID, kind Kind, msg []byte) error {
+	left := time.Until(deadline)
+	if left <= 0 {
+		return ErrExpired
+	}
+	l, err := p.prepare(len(msg))
+	if err != nil {
+		return err
+	}
+	f, t := message{kind: kindWait, as: kind, id: id, payload: msg}, &ticket{id: id}
+	p.mesh.timeWait(&f, t, left)
+	err = l.laneOf(id).send(context.Background(), min(left, p.mesh.cfg.SendTimeout), &f, t)
+	if errors.Is(err, ErrBackpressure) && left < p.mesh.cfg.SendTimeout && time.Until(deadline) <= 0 {
+		return ErrExpired
+	}
+	return err
 }
 
 // sendWaiting sends f and waits for its outcome.
-func (p *Peer) sendWaiting(ctx context.Context, f message) error {
+func (p *Peer) sendWaiting(ctx context.Context, f message, t *ticket) error {
 	if ctx.Err() != nil {
 		return ErrExpired
 	}
@@ -46,7 +83,7 @@ func (p *Peer) sendWaiting(ctx context.Context, f message) error {
 	if err != nil {
 		return err
 	}
-	t := &ticket{done: make(chan verdict, 1)}
+	t.done = make(chan verdict, 1)
 	n := l.laneOf(f.id)
 	if err := n.send(ctx, p.mesh.cfg.SendTimeout, &f, t); err != nil {
 		return err
@@ -127,7 +164,7 @@ func (p *Peer) SendClose(id idspace.ID, code uint16, reason string) error {
 // Close is SendClose that waits for the owner's answer. When ctx is done first,
 // it returns ErrExpired if the close stays undone, else ErrUncertain.
 func (p *Peer) Close(ctx context.Context, id idspace.ID, code uint16, reason string) error {
-	return p.sendWaiting(ctx, closing(kindCloseWait, id, code, reason))
+	return p.sendWaiting(ctx, closing(kindCloseWait, id, code, reason), &ticket{})
 }
 
 func closing(kind frameKind, id idspace.ID, code uint16, reason string) message {

@@ -86,7 +86,7 @@ func (k frameKind) numbered() bool { return k <= kindVoid || k == kindOutcome ||
 // bytes, a an array of unsigned integers. The kind itself is the first u.
 var layouts = [...]struct{ name, fields string }{
 	kindData:       {"data", "uuuub"},
-	kindWait:       {"wait", "uuuuub"},
+	kindWait:       {"wait", "uuuuuub"},
 	kindMany:       {"many", "uuaub"},
 	kindClose:      {"close", "uuuub"},
 	kindCloseWait:  {"close-wait", "uuuub"},
