@@ -24,8 +24,9 @@ type sendCommand struct {
 	ID   idspace.ID `arg:"" help:"The connection."`
 	Data string     `arg:"" placeholder:"DATA" help:"The message; - reads it from standard input, @FILE from a file. It is sent as it is: a line without its end."`
 
-	Ack     string        `enum:"written,queued" default:"written" help:"Wait until it is written to the client's socket, or only accepted: written or queued."`
+	Ack     string        `enum:"written,queued,peer" default:"written" help:"Wait until it is written to the client's socket, or acknowledged by the TCP of that socket's other end, or only accepted: written, peer or queued."`
 	Timeout time.Duration `default:"2s" help:"How long to wait for that."`
+	Within  time.Duration `placeholder:"TIME" help:"With --ack queued: drop it if it was not written by then, at most 1h."`
 	Text    bool          `xor:"kind" help:"Send it as text over WebSocket; without --text or --binary the listener says."`
 	Binary  bool          `xor:"kind" help:"Send it as binary over WebSocket."`
 }
@@ -42,13 +43,19 @@ func (c *sendCommand) Run(ctx context.Context, con *console) error {
 	if c.Timeout <= 0 {
 		return badUse("--timeout %v: want more than 0s", c.Timeout)
 	}
+	if c.Within != 0 && (c.Ack != "queued" || c.Within < 0) {
+		return badUse("--within %v with --ack %s: want more than 0s, with --ack queued", c.Within, c.Ack)
+	}
 	data, err := messageData(c.Data, con.in)
 	if err != nil {
 		return err
 	}
 	query := url.Values{"ack": {c.Ack}}
-	if c.Ack == "written" {
+	if c.Ack != "queued" {
 		query.Set("timeout", c.Timeout.String())
+	}
+	if c.Within > 0 {
+		query.Set("within", c.Within.String())
 	}
 	body, err := c.call(ctx, request{
 		method: http.MethodPost,

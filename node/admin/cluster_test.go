@@ -93,6 +93,10 @@ func TestAnyNodeAnswersForAnyConnection(t *testing.T) {
 			if info.ID != id || info.NodeNumber != owner.Number() || info.Remote != c.LocalAddr().String() || info.Out.Messages != 2 {
 				t.Errorf("node%d describes %s of node%d as %+v", k, id, i, info)
 			}
+			a.expect("POST", path+"/messages?ack=peer", "acknowledged", 200, "")
+			c.expect("acknowledged")
+			a.expect("POST", path+"/messages?within=1m", "in time", 202, "")
+			c.expect("in time")
 			a.expect("POST", path+"/messages?ack=written", "two\nlines", 422, "unframeable")
 			a.expect("DELETE", path, "", 204, "")
 			c.expectEnd()

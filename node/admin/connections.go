@@ -24,6 +24,7 @@ type connection struct {
 	Listener   string          `json:"listener"`
 	Remote     string          `json:"remote,omitempty"`
 	Local      string          `json:"local,omitempty"`
+	Proxied    bool            `json:"proxied,omitempty"` // the other end of the socket is a proxy
 	Opened     string          `json:"opened_at"`
 	LastActive string          `json:"last_active_at"`
 	In         received        `json:"in"`
@@ -64,7 +65,7 @@ type identity struct {
 func shown(c node.ConnInfo) connection {
 	s := connection{
 		ID: c.ID, NodeNumber: c.ID.Node(), Listener: c.Listener,
-		Remote: addrText(c.Remote), Local: addrText(c.Local),
+		Remote: addrText(c.Remote), Local: addrText(c.Local), Proxied: c.Proxied,
 		Opened: instant(c.Opened), LastActive: instant(c.LastActive),
 		In:  received{c.MessagesIn, c.BytesIn, c.QueuedIn},
 		Out: output{c.MessagesOut, c.BytesOut, c.PendingBytes},

@@ -85,6 +85,7 @@ func TestEveryExampleOfThePagePrintsWhatItSays(t *testing.T) {
 	}
 	c.expect("hello")
 	c.expect("hello again")
+	c.expect("and again")
 	c.expect("hello, all")
 	c.expectEnd()
 }

@@ -117,6 +117,8 @@ func FuzzID(f *testing.F) {
 			{"DELETE", "/api/v1/connections/", "", "disconnect"},
 			{"POST", "/api/v1/connections/", "/messages", "send"},
 			{"POST", "/api/v1/connections/", "/messages?ack=written", "send and wait"},
+			{"POST", "/api/v1/connections/", "/messages?ack=peer", "send and wait for the peer"},
+			{"POST", "/api/v1/connections/", "/messages?within=1h", "send within 1h0m0s"},
 			{"GET", "/api/v1/ids/", "", ""},
 		} {
 			asked := &fake{}

@@ -60,7 +60,9 @@ var ErrBadConfig = errors.New("bad config")
 // target is what a Handler needs of a node; *node.Node is one.
 type target interface {
 	SendDataAs(id node.ID, kind node.Kind, msg []byte) error
+	SendDataBeforeAs(deadline time.Time, id node.ID, kind node.Kind, msg []byte) error
 	SendAs(ctx context.Context, id node.ID, kind node.Kind, msg []byte) error
+	SendAckedAs(ctx context.Context, id node.ID, kind node.Kind, msg []byte) error
 	DisconnectWith(id node.ID, code int, reason string) error
 	Describe(ctx context.Context, id node.ID) (node.ConnInfo, error)
 	Connections(cursor string, limit int) (node.Page, error)

@@ -334,6 +334,14 @@ func (f *fake) SendAs(_ context.Context, id node.ID, kind node.Kind, msg []byte)
 	return f.note(call{"send and wait", id, string(msg), kind})
 }
 
+func (f *fake) SendAckedAs(_ context.Context, id node.ID, kind node.Kind, msg []byte) error {
+	return f.note(call{"send and wait for the peer", id, string(msg), kind})
+}
+
+func (f *fake) SendDataBeforeAs(deadline time.Time, id node.ID, kind node.Kind, msg []byte) error {
+	return f.note(call{"send within " + time.Until(deadline).Round(time.Second).String(), id, string(msg), kind})
+}
+
 func (f *fake) DisconnectWith(id node.ID, code int, reason string) error {
 	return f.note(call{op: "disconnect", id: id, msg: fmt.Sprintf("%d %q", code, reason)})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -12,16 +13,17 @@ import (
 	"flamingo/node"
 )
 
-// Bounds of ?timeout.
+// Bounds of ?timeout and ?within.
 const (
 	defaultTimeout = 5 * time.Second
 	maxTimeout     = time.Minute
+	maxWithin      = time.Hour
 )
 
 // sent is the answer to a message that was taken.
 type sent struct {
 	ID      node.ID `json:"id"`
-	Outcome string  `json:"outcome"` // accepted or written
+	Outcome string  `json:"outcome"` // accepted, written or acknowledged
 	Elapsed int64   `json:"elapsed_us"`
 }
 
@@ -31,7 +33,7 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	timeout, written, err := sendParameters(r)
+	how, err := manner(r)
 	if err != nil {
 		return err
 	}
@@ -42,18 +44,23 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 	defer done()
 	kind := kindOf(r.Header.Get("Content-Type"))
 	begun := h.now()
-	if !written {
-		if err := n.SendDataAs(id, kind, msg); err != nil {
-			return err
-		}
-		return writeJSON(w, http.StatusAccepted, sent{id, "accepted", h.now().Sub(begun).Microseconds()})
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	status, outcome := http.StatusOK, "written"
+	ctx, cancel := context.WithTimeout(r.Context(), how.timeout)
 	defer cancel()
-	if err := n.SendAs(ctx, id, kind, msg); err != nil {
+	switch {
+	case how.ack == ackPeer:
+		outcome, err = "acknowledged", n.SendAckedAs(ctx, id, kind, msg)
+	case how.ack == ackWritten:
+		err = n.SendAs(ctx, id, kind, msg)
+	case how.within > 0:
+		status, outcome, err = http.StatusAccepted, "accepted", n.SendDataBeforeAs(begun.Add(how.within), id, kind, msg)
+	default:
+		status, outcome, err = http.StatusAccepted, "accepted", n.SendDataAs(id, kind, msg)
+	}
+	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, sent{id, "written", h.now().Sub(begun).Microseconds()})
+	return writeJSON(w, status, sent{id, outcome, h.now().Sub(begun).Microseconds()})
 }
 
 // takeMessage reads the body in one of the places for messages under way, which it
@@ -86,27 +93,52 @@ func kindOf(contentType string) node.Kind {
 	}
 }
 
-func sendParameters(r *http.Request) (timeout time.Duration, written bool, err error) {
-	values, err := parametersOf(r, "ack", "timeout")
+// What ?ack is: how far the message is to have come before the answer.
+const (
+	ackQueued  = "queued"
+	ackWritten = "written"
+	ackPeer    = "peer"
+)
+
+// A sending is what the parameters of a send say.
+type sending struct {
+	ack     string
+	timeout time.Duration // with ack other than queued
+	within  time.Duration // with ack queued; 0 for ever
+}
+
+func manner(r *http.Request) (how sending, err error) {
+	values, err := parametersOf(r, "ack", "timeout", "within")
 	if err != nil {
-		return 0, false, err
+		return how, err
 	}
-	ack, err := choice(values, "ack", "queued", "written")
-	if err != nil {
-		return 0, false, err
+	if how.ack, err = choice(values, "ack", ackQueued, ackWritten, ackPeer); err != nil {
+		return how, err
 	}
-	written = ack == "written"
-	if !values.Has("timeout") {
-		return defaultTimeout, written, nil
+	waits := how.ack != ackQueued
+	if !waits && values.Has("timeout") {
+		return how, fail(problemBadRequest, "timeout is given: allowed only with ack=written or ack=peer")
 	}
-	if !written {
-		return 0, false, fail(problemBadRequest, "timeout is given: allowed only with ack=written")
+	if waits && values.Has("within") {
+		return how, fail(problemBadRequest, "within is given: allowed only with ack=queued; timeout is for ack=%s", how.ack)
 	}
-	timeout, err = time.ParseDuration(values.Get("timeout"))
-	if err != nil || timeout <= 0 || timeout > maxTimeout {
-		return 0, false, fail(problemBadRequest, "timeout=%.40q: allowed is a time such as 500ms or 2s, up to %v", values.Get("timeout"), maxTimeout)
+	if how.timeout, err = span(values, "timeout", maxTimeout, defaultTimeout); err != nil {
+		return how, err
 	}
-	return timeout, written, nil
+	how.within, err = span(values, "within", maxWithin, 0)
+	return how, err
+}
+
+// span returns a parameter that is a time of more than nothing.
+func span(values url.Values, name string, most, unset time.Duration) (time.Duration, error) {
+	if !values.Has(name) {
+		return unset, nil
+	}
+	d, err := time.ParseDuration(values.Get(name))
+	if err != nil || d <= 0 || d > most {
+		return 0, fail(problemBadRequest, "%s=%.40q: allowed is a time such as 500ms or 2s, up to %v", name, values.Get(name), most)
+	}
+	return d, nil
 }
 
 // readMessage reads the body, and no more of it than a message may have.

@@ -60,6 +60,7 @@ var nodeFamilies = []family{
 		sample(float64(s.clients.LostGone), "client", "gone")
 		sample(float64(s.clients.LostUncertain), "client", "uncertain")
 		sample(float64(s.clients.Dropped), "client", "backpressure")
+		sample(float64(s.clients.LostExpired), "client", "expired")
 		if s.clustered {
 			each(s.cluster.Mesh.Undelivered, 1, sample, "mesh")
 			sample(float64(s.groups.Lost), "group", "uncertain")
@@ -98,6 +99,7 @@ var clientFamilies = []family{
 	counter("client_sent_messages_total", "Messages written to the sockets of clients.", func(s *reading) uint64 { return s.clients.MessagesOut }),
 	counter("client_sent_bytes_total", "Bytes written to the sockets of clients.", func(s *reading) uint64 { return s.clients.BytesOut }),
 	counter("client_refused_messages_total", "Messages that were refused to the sender, as the queue of a slow client was full.", func(s *reading) uint64 { return s.clients.Refused }),
+	counter("client_expired_messages_total", "Messages that were taken back before they were written: their deadline passed, or who waited for them gave up.", func(s *reading) uint64 { return s.clients.Expired }),
 	counter("client_throttled_total", "Times that a connection was not read for its rates.", func(s *reading) uint64 { return s.clients.Throttled }),
 	counter("client_partial_messages_total", "Connections that ended inside a message.", func(s *reading) uint64 { return s.clients.Partials }),
 	counter("client_pings_total", "Pings sent to silent clients of WebSockets.", func(s *reading) uint64 { return s.clients.Pings }),

@@ -66,6 +66,7 @@ const (
 	problemBadCloseCode = "bad-close-code"
 	problemBadGroup     = "bad-group"
 	problemLimit        = "limit"
+	problemNoAck        = "no-ack"
 
 	problemBadRequest   = "bad-request"
 	problemUnauthorized = "unauthorized"
@@ -145,6 +146,10 @@ var problems = [...]Problem{
 	{
 		problemLimit, 409, "A limit is reached", false, exitNotNow, node.ErrLimit,
 		"The connection is in as many groups, or has as much metadata, as its node allows, or the node holds as much as it may in all. The detail names the option. Nothing was done.",
+	},
+	{
+		problemNoAck, 422, "The connection has no acknowledgements", false, exitUsage, node.ErrNoAck,
+		"The connection's socket does not tell what its other end has acknowledged: it is a Unix socket, or its node does not run on Linux. Nothing was sent. Use ack=written.",
 	},
 
 	{

@@ -38,6 +38,7 @@ var contract = []struct {
 	{node.ErrBadCloseCode, 400, "bad-close-code", 2, false},
 	{node.ErrBadGroup, 400, "bad-group", 2, false},
 	{node.ErrLimit, 409, "limit", 4, false},
+	{node.ErrNoAck, 422, "no-ack", 2, false},
 }
 
 func TestOutcomesAreThoseOfTheContract(t *testing.T) {
@@ -291,7 +292,7 @@ func TestRequestsThatFailByThemselvesAsAUserSeesThem(t *testing.T) {
 		{busy, `429 {"type":"/problems/busy","title":"Too many messages at once","status":429,"detail":"256 messages are under way","instance":"MESSAGES","id":"ID","retryable":true}`},
 		{ask(slow), `408 {"type":"/problems/slow-request","title":"The request took too long","status":408,"detail":"the body did not arrive within 30s","instance":"MESSAGES","id":"ID","retryable":true}`},
 		{ask(broken), `400 {"type":"/problems/bad-request","title":"The request is not understood","status":400,"detail":"body: unexpected EOF","instance":"MESSAGES","id":"ID","retryable":false}`},
-		{ask(request("POST", messages+"?ack=maybe")), `400 {"type":"/problems/bad-request","title":"The request is not understood","status":400,"detail":"ack=\"maybe\": allowed is queued or written","instance":"MESSAGES","id":"ID","retryable":false}`},
+		{ask(request("POST", messages+"?ack=maybe")), `400 {"type":"/problems/bad-request","title":"The request is not understood","status":400,"detail":"ack=\"maybe\": allowed is queued or written or peer","instance":"MESSAGES","id":"ID","retryable":false}`},
 		{ask(request("GET", messages)), `405 {"type":"/problems/no-such-method","title":"No such method","status":405,"detail":"\"GET\" here; allowed is POST","instance":"MESSAGES","id":"ID","retryable":false}`},
 		{ask(request("GET", "/api/v1/nods")), `404 {"type":"/problems/no-such-path","title":"No such path","status":404,"detail":"\"/api/v1/nods\" is no path of this node","instance":"/api/v1/nods","retryable":false}`},
 		{ask(request("GET", messages, from("192.0.2.7:1"))), `403 {"type":"/problems/forbidden","title":"Only loopback is answered","status":403,"detail":"without a token the node answers only on loopback","instance":"MESSAGES","retryable":false}`},
