@@ -27,7 +27,7 @@ const (
 
 // Limits on the wire.
 const (
-	maxFrame       = 4 << 20  // bytes of a frame of a worker
+	maxFrame       = 16 << 20 // bytes of a frame of a worker: a message of the default limit, however JSON escapes it, and more
 	maxHello       = 4 << 10  // bytes of a frame before the hello was accepted
 	maxActions     = 4096     // in one frame
 	maxIDs         = 4096     // in one frame
