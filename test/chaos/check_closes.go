@@ -25,8 +25,12 @@ func (s *story) breaks(format string, args ...any) {
 func closes(x *index) (all []Violation) {
 	for _, l := range x.Lives {
 		stories, order := l.stories()
+		next := l.next()
 		for _, id := range order {
 			s := stories[id]
+			if next != 0 && id.Node() == next {
+				continue // is not judged: the life has ended
+			}
 			if s.broken == "" && l.lives() {
 				s.settle(x.clients[id])
 			}
@@ -90,7 +94,7 @@ func (l *Life) stories() (stories map[idspace.ID]*story, order []idspace.ID) {
 			if r.ID.Node() == l.Number && r.Word == Accepted {
 				of(r.ID).kicked = true
 			}
-		case Number, Sent, Undelivered, Leads, Raced, Link, Stat, Answered:
+		case Number, Sent, Undelivered, Leads, Raced, Link, Stat, Watched, Noticed, Joined, Published, Reborn, Retired, Intruded, Answered:
 		}
 	}
 	return stories, order

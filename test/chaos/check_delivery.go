@@ -20,6 +20,9 @@ func misdeliveries(x *index) (all []Violation) {
 		for i := range f.sent {
 			sent[f.sent[i].Seq] = true
 		}
+		if isGroup(k.stream) {
+			sent = x.published[flowKey{from: k.from, stream: k.stream}]
+		}
 		for _, r := range f.got {
 			if !sent[r.Seq] {
 				all = append(all, Violation{1, fmt.Sprintf("connection %s received message %c%d, which %s never sent it", k.to, k.stream, r.Seq, k.from)})

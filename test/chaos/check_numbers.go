@@ -24,7 +24,7 @@ func uniqueness(x *index) (all []Violation) {
 			switch r.Kind { //nolint:exhaustive // the others grant nothing
 			case Number:
 				grants = append(grants, grant{idspace.NodeNumber(r.ID), l.Start, r.End})
-			case Raced:
+			case Raced, Reborn:
 				grants = append(grants, grant{idspace.NodeNumber(r.ID), r.Begin, r.End})
 			}
 		}

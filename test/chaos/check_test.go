@@ -244,16 +244,23 @@ func TestChecksFindWhatTheyAreFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := goodHistory()
 			c.spoil(h)
-			found := h.Violations()
-			if c.invariant == 0 && len(found) > 0 {
-				t.Errorf("found %v in a good history", found)
-			}
-			if c.invariant != 0 && !slices.ContainsFunc(found, func(v chaos.Violation) bool {
-				return v.Invariant == c.invariant && strings.Contains(v.Text, c.text)
-			}) {
-				t.Errorf("found %v, want invariant %d: %q", found, c.invariant, c.text)
-			}
+			expect(t, h, c.invariant, c.text)
 		})
+	}
+}
+
+// expect wants a violation of an invariant that has the text among those of the
+// history; none at all for invariant 0.
+func expect(t *testing.T, h *chaos.History, invariant int, text string) {
+	t.Helper()
+	found := h.Violations()
+	if invariant == 0 && len(found) > 0 {
+		t.Errorf("found %v in a good history", found)
+	}
+	if invariant != 0 && !slices.ContainsFunc(found, func(v chaos.Violation) bool {
+		return v.Invariant == invariant && strings.Contains(v.Text, text)
+	}) {
+		t.Errorf("found %v, want invariant %d: %q", found, invariant, text)
 	}
 }
 

@@ -62,7 +62,9 @@ func (u *user) read(in *bufio.Reader) {
 		at := now()
 		u.mu.Lock()
 		if err != nil {
-			u.record.Ended = true
+			if !u.record.Ended {
+				u.record.Ended, u.record.EndedAt = true, at
+			}
 			u.mu.Unlock()
 			u.hush()
 			return
@@ -103,7 +105,10 @@ func (u *user) hush() { u.once.Do(func() { close(u.silent) }) }
 func (u *user) end(how string) {
 	u.hush()
 	u.mu.Lock()
-	u.record.EndsAs, u.record.Ended = how, true
+	if !u.record.Ended {
+		u.record.Ended, u.record.EndedAt = true, now()
+	}
+	u.record.EndsAs = how
 	u.mu.Unlock()
 	if how == "reset" {
 		_ = u.conn.SetLinger(0) // else it is a FIN

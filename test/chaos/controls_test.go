@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,9 @@ type control struct {
 	steps     []Step
 	invariant int
 
-	crowd int // habits of the run, if they are others
-	churn time.Duration
+	crowd  int // habits of the run, if they are others
+	churn  time.Duration
+	secret bool
 }
 
 // An edit replaces the one place in a file of the module that reads old. The build
@@ -84,6 +86,36 @@ var controls = map[string]control{
 		edits: []edit{{"idspace/number.go", "return max(last+1, NodeNumber(t)), nil", "return max(last+1, NodeNumber(t)) &^ 0xff, nil"}},
 		steps: calm, invariant: 8,
 	},
+	"what is accepted before a drain arrives": {
+		edits: []edit{{"node/owner.go", "return c.ending(id, c.clients.Deliver(id, kindOf(kind), msg))", `
+	if len(msg)%3 == 0 {
+		return nil
+	}
+	return c.ending(id, c.clients.Deliver(id, kindOf(kind), msg))`}},
+		steps: []Step{{What: Draining, Node: 0, Peer: 1, For: 500 * time.Millisecond}}, invariant: 13,
+	},
+	"strangers have another key": {
+		edits: []edit{{"cluster/trust/key.go", "hkdf.Key(sha256.New, k[:], nil,", "hkdf.Key(sha256.New, make([]byte, len(k)), nil,"}},
+		steps: []Step{{What: Intruding, Node: 0, Peer: 1}}, invariant: 16, secret: true,
+	},
+	"watches are told of ends": {
+		edits: []edit{{"node/watches_heard.go", "\t\tw.endLocked(e.id, closedEvent(e.end))\n", `
+		if e.id%2 == 0 {
+			w.endLocked(e.id, closedEvent(e.end))
+		}
+`}},
+		steps: calm, invariant: 18, churn: 50 * time.Millisecond,
+	},
+	"a publish reaches each member": {
+		edits:     []edit{{"node/groups_publish.go", "case !include(id):", "case !include(id) || id%3 == 0:"}},
+		steps:     calm,
+		invariant: 19,
+	},
+	"ids go with their node's life": {
+		edits:     []edit{{"cluster/locate.go", "case v.gone(n):", "case false:"}},
+		steps:     append([]Step{{What: Kill, Node: 0, Peer: 1}}, slices.Repeat(calm, 8)...),
+		invariant: 20,
+	},
 	"what is accepted is counted": {
 		edits: []edit{{"transport/lifecycle.go", "t.totals.accepted.Add(1)", "_ = t.totals.accepted.Load()"}},
 		steps: calm, invariant: 17,
@@ -92,6 +124,7 @@ var controls = map[string]control{
 
 // TestRunsFindOutEveryDefenceThatIsOff runs subjects that have one defence less.
 func TestRunsFindOutEveryDefenceThatIsOff(t *testing.T) {
+	t.Parallel()
 	for name, c := range controls {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
@@ -103,6 +136,7 @@ func TestRunsFindOutEveryDefenceThatIsOff(t *testing.T) {
 			}
 			h := usual
 			h.crowd, h.churn = cmp.Or(c.crowd, h.crowd), cmp.Or(c.churn, h.churn)
+			h.secret = c.secret
 			h.late, h.converge = 2*time.Second, 10*time.Second // it is bad anyway
 			history, err := run(t, binary, 1, c.steps, h)
 			found := map[int]int{}

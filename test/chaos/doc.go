@@ -5,10 +5,10 @@
 // network of its own; in it every node is a process of package subject, in a
 // further network that hangs on a bridge. No network has a name: they go with the
 // processes, however these end. The nemesis carries out a Plan, which follows from
-// a seed: it kills, stops, cuts off, aborts links, wipes and spoils disks, and
-// lays a relay of packets between two nodes. Each fault must show that it took
-// effect, or the run fails. A History is what came of it, and Violations are what
-// must not have.
+// a seed: it kills, stops, cuts off, drains and retires nodes, aborts links, wipes and
+// spoils disks, lays a relay of packets between two nodes and sends strangers. Each
+// fault must show that it took effect, or the run fails. In every other run nodes
+// have a key. A History is what came of it, and Violations are what must not have.
 //
 //	1   nothing reaches another connection than it was sent to
 //	2   what arrives is in order, for each sender and connection
@@ -18,7 +18,16 @@
 //	6   every send has an answer in time, and a true one
 //	7   a connection opens, has its messages and closes, once
 //	8   no number and no id is issued twice
+//	13  what was accepted for a connection that its node ended, as in a drain, has
+//	    arrived or is reported
+//	16  no stranger is granted a number
 //	17  the counts of a node agree with what was seen
+//	18  a watch tells of the end of a connection, once and with the true reason, and
+//	    of what is unreachable that it is reached again; then nothing is delivered
+//	19  a publish reaches each member on each node that it does not name as failed, or
+//	    is counted as lost
+//	20  sends to a life that has ended are answered gone; a node whose number was
+//	    retired takes a greater one
 //
 // Every one of these checks has a bad history that it must find, in a test beside
 // it, and a subject whose defence is switched off (controls_test.go), which it

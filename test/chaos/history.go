@@ -3,9 +3,13 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"flamingo/idspace"
 )
+
+// second is one of the clock of the records.
+const second = int64(time.Second)
 
 // A History is what the processes and the clients of a run have recorded.
 type History struct {
@@ -21,6 +25,7 @@ type Life struct {
 	Start   int64 // when the process was started
 	End     int64 // when it was about to be killed or told to leave; 0: it was there to the end
 	Left    bool  // as it was told to, and has said so: what it sent is judged, too
+	Fate    Fate  // how it ended; empty if it did not
 	Records []Record
 }
 
@@ -29,12 +34,13 @@ func (l *Life) lives() bool { return l.End == 0 }
 
 // A Client is one connection.
 type Client struct {
-	ID     idspace.ID // from the greeting; 0 without
-	Got    []Receipt  // in its order
-	Sent   int        // messages
-	Damage []string   // what it has read and is no message
-	Ended  bool       // by either side
-	EndsAs string     // how we ended it: fin, reset; empty if we did not
+	ID      idspace.ID // from the greeting; 0 without
+	Got     []Receipt  // in its order
+	Sent    int        // messages
+	Damage  []string   // what it has read and is no message
+	Ended   bool       // by either side
+	EndedAt int64      // when that was seen
+	EndsAs  string     // how we ended it: fin, reset; empty if we did not
 }
 
 // A Receipt is a message that a client has read.
@@ -67,6 +73,7 @@ func (h *History) Violations() []Violation {
 	var all []Violation
 	for _, check := range []func(*index) []Violation{
 		misdeliveries, disorder, damage, holes, answers, lateAnswers, closes, uniqueness, accounts,
+		watches, groups, afterlives, farewells, strangers,
 	} {
 		all = append(all, check(x)...)
 	}
@@ -108,12 +115,14 @@ type index struct {
 	clients map[idspace.ID]*Client
 	flows   map[flowKey]*flow
 	keys    []flowKey // of flows, in the order they came up
+
+	published map[flowKey]map[int]bool // messages to groups: who publishes, and the stream
 }
 
 func (h *History) index() *index {
 	x := &index{
 		History: h, lives: map[idspace.NodeNumber]*Life{}, clients: map[idspace.ID]*Client{},
-		flows: map[flowKey]*flow{},
+		flows: map[flowKey]*flow{}, published: map[flowKey]map[int]bool{},
 	}
 	for _, l := range h.Lives {
 		if l.Number != 0 {
@@ -139,7 +148,13 @@ func (h *History) index() *index {
 				f.sent = append(f.sent, r)
 			case Undelivered:
 				x.flow(flowKey{l.Number, r.ID, StreamData}).reported[r.Word]++
-			case Number, Opened, Data, Closed, Kicked, Leads, Raced, Link, Stat, Answered:
+			case Published:
+				k := flowKey{from: l.Number, stream: r.Stream}
+				if x.published[k] == nil {
+					x.published[k] = map[int]bool{}
+				}
+				x.published[k][r.Seq] = true
+			case Number, Opened, Data, Closed, Kicked, Leads, Raced, Link, Stat, Watched, Noticed, Joined, Reborn, Retired, Intruded, Answered:
 			}
 		}
 	}
@@ -157,6 +172,12 @@ func (x *index) flow(k flowKey) *flow {
 		x.keys = append(x.keys, k)
 	}
 	return f
+}
+
+// arrived reports whether a message of a flow has.
+func (x *index) arrived(k flowKey, seq int) bool {
+	f := x.flows[k]
+	return f != nil && f.arrived[seq]
 }
 
 // complete reports whether the sender of the flow lives or has left in order, so that
@@ -190,7 +211,8 @@ func (x *index) excused(from, to idspace.NodeNumber, begin, end int64) bool {
 
 // summary says how much there was to judge.
 func (h *History) summary() string {
-	words, reports, got, ended := map[string]int{}, map[string]int{}, 0, 0
+	words, reports, notices := map[string]int{}, map[string]int{}, map[string]int{}
+	got, ended, joined, published, partly := 0, 0, 0, 0, 0
 	for _, l := range h.Lives {
 		for _, r := range l.Records {
 			switch r.Kind { //nolint:exhaustive // the others are not counted
@@ -198,6 +220,14 @@ func (h *History) summary() string {
 				words[r.Word]++
 			case Undelivered:
 				reports[r.Word]++
+			case Noticed:
+				notices[r.Word]++
+			case Joined:
+				joined++
+			case Published:
+				if published++; r.Word != "" {
+					partly++
+				}
 			}
 		}
 	}
@@ -207,6 +237,6 @@ func (h *History) summary() string {
 			ended++
 		}
 	}
-	return fmt.Sprintf("%d lives, %d connections (%d ended), %d messages arrived, answers %v, reports %v",
-		len(h.Lives), len(h.Clients), ended, got, words, reports)
+	return fmt.Sprintf("%d lives, %d connections (%d ended), %d messages arrived, answers %v, reports %v, notices of watches %v, %d memberships, %d published (%d not to all nodes)",
+		len(h.Lives), len(h.Clients), ended, got, words, reports, notices, joined, published, partly)
 }

@@ -14,7 +14,18 @@ const (
 	StreamData   = 'd' // SendData and SendMany
 	StreamWait   = 'w' // Send, one at a time
 	StreamClient = 'c' // from a client; From is zero
+
+	// Publish to a group has a stream for each group: StreamGroup and those behind it.
+	StreamGroup    = 'A'
+	GroupElsewhere = StreamGroup + groupsHere // joined through another node
+	groupsHere     = 3                        // joined through the connection's node, by its serial
 )
+
+// GroupOf returns the group that a connection joins through its own node.
+func GroupOf(id idspace.ID) byte { return StreamGroup + byte(id.Serial()%groupsHere) }
+
+// isGroup reports whether a stream is what is published to a group.
+func isGroup(stream byte) bool { return stream >= StreamGroup && stream <= GroupElsewhere }
 
 // A Message says who sent it, to which connection, and which one it is. To is zero
 // if it went to several.

@@ -19,7 +19,7 @@ const felt = time.Second
 func (w *world) inflict(s Step, seed uint64) error {
 	f := Fault{Step: s, Nodes: []int{s.Node}, Begin: now() - int64(felt)}
 	switch s.What { //nolint:exhaustive // the others cost the node messages, and those who send to it
-	case Abort, Relay, Datagrams, Grants:
+	case Abort, Relay, Datagrams, Grants, Intruding:
 		f.Lossless = true
 	case Lead:
 		lead, _ := w.leader()
@@ -50,7 +50,15 @@ func (w *world) strike(s Step, seed uint64) (proof string, err error) {
 	case Kill:
 		return w.replace(s.Node, false)
 	case Wipe:
-		return w.replace(s.Node, true)
+		return w.wipe(s)
+	case Draining:
+		return w.drain(s)
+	case Retiring:
+		return w.retire(s)
+	case Exile:
+		return w.exile(s)
+	case Intruding:
+		return w.intrude(s)
 	case Partition, OneWay, Datagrams:
 		return w.isolate(s)
 	case Abort:
@@ -68,7 +76,7 @@ func (w *world) strike(s Step, seed uint64) (proof string, err error) {
 	case Relay:
 		return w.relay(s, seed)
 	case Grants:
-		return fmt.Sprintf("%d nodes have asked", s.Times), w.node(s.Node).tell(Order{Do: Race, Count: s.Times}, time.Minute)
+		return fmt.Sprintf("%d numbers granted", s.Times), w.node(s.Node).tell(Order{Do: Race, Count: s.Times}, time.Minute)
 	}
 	return "", fmt.Errorf("%w: no such fault", errors.ErrUnsupported)
 }
@@ -86,6 +94,7 @@ func (w *world) replace(i int, wipe bool) (proof string, err error) {
 		if err := os.RemoveAll(w.home(i)); err != nil {
 			return proof, err
 		}
+		w.node(i).finish(Wiped)
 		proof += fmt.Sprintf(", %d files removed", len(entries))
 	}
 	if err := w.begin(i); err != nil {
@@ -107,12 +116,8 @@ func (w *world) isolate(s Step) (proof string, err error) {
 		}
 	}
 	<-time.After(s.For)
-	dropped := 0
-	for _, n := range w.nets {
-		packets, err := n.hear()
-		dropped += packets
-		errs = append(errs, err)
-	}
+	dropped, err := w.hearAll()
+	errs = append(errs, err)
 	if dropped == 0 {
 		errs = append(errs, errors.New("no packet was dropped"))
 	}
@@ -185,23 +190,15 @@ func (w *world) depose(way int) (proof string, err error) {
 		undo = old.resume
 	case 2:
 		how = "cut off"
-		for i := range w.nets {
-			if i != lead {
-				err = errors.Join(err, w.nets[lead].deafen(10+i, false), w.nets[i].deafen(10+lead, false))
-			}
-		}
+		err = w.cutOff(lead)
 		undo = func() error {
-			var errs []error
-			for _, n := range w.nets {
-				_, err := n.hear()
-				errs = append(errs, err)
-			}
-			return errors.Join(errs...)
+			_, err := w.hearAll()
+			return err
 		}
 	case 3:
 		how = "told to leave"
 		w.hurry(rush) // for much to be on its way
-		err = old.leave()
+		err = old.leave(Order{Do: Leave})
 		w.hurry(0)
 		undo = func() error { return errors.Join(w.begin(lead), w.welcome(lead)) }
 	}

@@ -14,8 +14,9 @@ type Setup struct {
 	Join    []string
 	Expect  int
 	DataDir string
-	Pace    int // milliseconds between two rounds of messages
-	Crowd   int // connections at most
+	Pace    int    // milliseconds between two rounds of messages
+	Crowd   int    // connections at most
+	KeyFile string // of the cluster's key; empty: clear text
 }
 
 // An Order is what a subject is told, a line of JSON on its standard input. The
@@ -32,12 +33,16 @@ type Verb string
 
 // The orders.
 const (
-	Target Verb = "target" // send to IDs, too
-	Kick   Verb = "kick"   // SendClose to each of IDs
-	Rush   Verb = "rush"   // a round of messages every Count milliseconds from now on; 0: as in the Setup
-	Rest   Verb = "rest"   // send no more; answered when every send has its answer
-	Settle Verb = "settle" // one more message to each of IDs, written
-	Tell   Verb = "tell"   // print links and counts
-	Race   Verb = "race"   // have Count nodes of this process ask for numbers, and end them
-	Leave  Verb = "leave"  // close the node and end
+	Target  Verb = "target"  // send to IDs, too
+	Kick    Verb = "kick"    // SendClose to each of IDs
+	Rush    Verb = "rush"    // a round of messages every Count milliseconds from now on; 0: as in the Setup
+	Rest    Verb = "rest"    // send no more; answered when every send has its answer
+	Settle  Verb = "settle"  // one more message to each of IDs, written
+	Tell    Verb = "tell"    // print links and counts
+	Race    Verb = "race"    // have Count nodes of this process ask for numbers, and end them
+	Leave   Verb = "leave"   // close the node and end
+	Drain   Verb = "drain"   // drain the node over Count milliseconds, close it and end
+	Join    Verb = "join"    // have each of IDs join GroupElsewhere
+	Retire  Verb = "retire"  // retire the number in IDs, once its node is away
+	Intrude Verb = "intrude" // have nodes without the cluster's key ask for a number
 )

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,7 +28,17 @@ const (
 	SlowDisk  What = "slow-disk"  // fdatasync takes 3 s; then as Kill
 	Relay     What = "relay"      // packets between Node and Peer are delayed, lost, doubled, reordered
 	Grants    What = "grants"     // Times nodes ask for numbers at once
+	Draining  What = "drain"      // Node is drained over For, leaves, and is started again
+	Retiring  What = "retire"     // kill -9, the number is retired, and start again
+	Exile     What = "exile"      // as Partition, until the number is retired; then the node must take another one
+	Intruding What = "intrude"    // nodes without the cluster's key, or with another, ask for numbers
 )
+
+// everything is every fault there is.
+var everything = []What{
+	Kill, Partition, OneWay, Datagrams, Abort, Pause, Lead, Wipe, SyncError, DiskFull, SlowDisk, Relay, Grants, Draining,
+	Retiring, Exile, Intruding,
+}
 
 // A Step is one fault of a plan.
 type Step struct {
@@ -47,12 +59,13 @@ type Counts map[What]int
 // PerRun is what every run of CI has: about two minutes.
 var PerRun = Counts{
 	Kill: 10, Partition: 2, OneWay: 1, Datagrams: 1, Abort: 50, Pause: 3, Lead: 5, Wipe: 1, SyncError: 1, Relay: 1, Grants: 8,
+	Draining: 1, Exile: 1, Intruding: 1,
 }
 
 // PerTenMinutes is what ten minutes of a long run have.
 var PerTenMinutes = Counts{
 	Kill: 50, Partition: 10, OneWay: 10, Datagrams: 2, Abort: 100, Pause: 10, Lead: 20, Wipe: 1, SyncError: 1, DiskFull: 1,
-	SlowDisk: 1, Relay: 3, Grants: 1000,
+	SlowDisk: 1, Relay: 3, Grants: 1000, Draining: 5, Retiring: 3, Exile: 3, Intruding: 2,
 }
 
 // beyondMemory is longer than gossip remembers the dead.
@@ -72,7 +85,7 @@ func Plan(seed uint64, nodes int, counts Counts) []Step {
 		return least + time.Duration(dice.Int64N(int64(most-least)))
 	}
 	var steps []Step
-	for _, what := range []What{Kill, Partition, OneWay, Datagrams, Abort, Pause, Lead, Wipe, SyncError, DiskFull, SlowDisk, Relay, Grants} {
+	for _, what := range everything {
 		batch := 1
 		switch what { //nolint:exhaustive // the others come one by one
 		case Abort:
@@ -95,6 +108,8 @@ func Plan(seed uint64, nodes int, counts Counts) []Step {
 				s.For = between(time.Second/10, 4*time.Second)
 			case Lead:
 				s.Node = i // way after way
+			case Draining:
+				s.For = between(time.Second/2, 3*time.Second)
 			case Relay, SlowDisk:
 				s.For = between(4*time.Second, 8*time.Second)
 			}
@@ -125,4 +140,19 @@ func (c Counts) scaled(part float64) Counts {
 		s[what] = max(1, int(math.Round(float64(n)*part)))
 	}
 	return s
+}
+
+// ParseCounts reads counts as in "kill=3,drain=1". The error names what is wrong and
+// what is allowed.
+func ParseCounts(text string) (Counts, error) {
+	c := Counts{}
+	for f := range strings.SplitSeq(text, ",") {
+		what, number, _ := strings.Cut(f, "=")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || !slices.Contains(everything, What(what)) {
+			return nil, fmt.Errorf("%q: allowed is FAULT=COUNT, a fault being one of %v and a count a number from 1, separated by commas", f, everything)
+		}
+		c[What(what)] = n
+	}
+	return c, nil
 }

@@ -49,14 +49,15 @@ type process struct {
 	addr    string              // guarded by mu: for clients, once it is open
 	changed chan struct{}       // closed and replaced with every Number and Leads; guarded by mu
 	leads   int64               // guarded by mu: when it last became the leader
+	reborn  idspace.NodeNumber  // guarded by mu: its next number, once its own was retired; 0: it was not
 }
 
 // start starts a life of node i, which lives in n, has room for a crowd of
 // connections and keeps its state in dir.
-func start(binary string, n *network, i, nodes, crowd int, dir string) (*process, error) {
+func start(binary string, n *network, i, nodes, crowd int, dir, keyFile string) (*process, error) {
 	setup := Setup{
 		Name: fmt.Sprintf("node%d", i), Listen: fmt.Sprintf("%s:%d", address(10+i), clientPort),
-		Cluster: fmt.Sprintf("%s:%d", address(10+i), clusterPort), Expect: 3, DataDir: dir, Pace: 25, Crowd: crowd,
+		Cluster: fmt.Sprintf("%s:%d", address(10+i), clusterPort), Expect: 3, DataDir: dir, Pace: 25, Crowd: crowd, KeyFile: keyFile,
 	}
 	for j := range nodes {
 		setup.Join = append(setup.Join, fmt.Sprintf("%s:%d", address(10+j), clusterPort))
@@ -106,6 +107,8 @@ func (p *process) take(r Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch r.Kind { //nolint:exhaustive // the others are for the history alone
+	case Reborn:
+		p.reborn = idspace.NodeNumber(r.ID)
 	case Number:
 		p.life.Number, p.addr = idspace.NodeNumber(r.ID), r.Word
 	case Leads:
@@ -117,7 +120,7 @@ func (p *process) take(r Record) {
 		}
 	}
 	p.life.Records = append(p.life.Records, r)
-	if r.Kind == Number || r.Kind == Leads {
+	if r.Kind == Number || r.Kind == Leads || r.Kind == Reborn {
 		close(p.changed)
 		p.changed = make(chan struct{})
 	}
@@ -163,6 +166,13 @@ func (p *process) ledSince() int64 {
 	return p.leads
 }
 
+// order has the process carry out an order at some time.
+func (p *process) order(o Order) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.in.Encode(o) // its process has ended
+}
+
 // errEnded says that the process has ended before it answered.
 var errEnded = errors.New("process ended")
 
@@ -201,7 +211,7 @@ func (p *process) tell(o Order, patience time.Duration) error {
 
 // kill ends the process, however it is, and proves it.
 func (p *process) kill() (proof string, err error) {
-	p.retire()
+	p.finish(Killed)
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return "", err
 	}
@@ -212,19 +222,24 @@ func (p *process) kill() (proof string, err error) {
 	return fmt.Sprintf("pid %d: %v", p.cmd.Process.Pid, p.cmd.ProcessState), nil
 }
 
-// retire says that the life is not judged by what it does from here on.
-func (p *process) retire() {
+// finish says that the life is not judged by what it does from here on, and what
+// becomes of it.
+func (p *process) finish(f Fate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.life.End == 0 {
 		p.life.End = now()
 	}
+	if p.life.Fate == "" || p.life.Fate == Killed || f == GivenUp {
+		p.life.Fate = f
+	}
 }
 
-// leave tells the node to leave the cluster and end, and waits until it has.
-func (p *process) leave() error {
-	p.retire()
-	if err := p.tell(Order{Do: Leave}, patience); err != nil {
+// leave tells the node to leave the cluster and end, in the way of the order, and
+// waits until it has.
+func (p *process) leave(how Order) error {
+	p.finish(Quit)
+	if err := p.tell(how, patience); err != nil {
 		return err
 	}
 	<-p.ended

@@ -24,6 +24,13 @@ const (
 	Raced       Kind = "raced"       // a node in the same process was granted the number in ID
 	Link        Kind = "link"        // Word is the state of the link to the node with the number in ID
 	Stat        Kind = "stat"        // the count Word is Seq
+	Watched     Kind = "watch"       // a watch begins; Word is empty or what went wrong
+	Noticed     Kind = "notice"      // the watch says Word: a state, the reason of WatchClosed behind it, or NoticeEnd
+	Joined      Kind = "join"        // the connection joined the group Stream, answered by Word
+	Published   Kind = "publish"     // message Seq to the group Stream; Word names the nodes that failed: Failures
+	Reborn      Kind = "reborn"      // the node goes on with the number in ID, as the one before was retired
+	Intruded    Kind = "intruded"    // a stranger was granted the number in ID; Word is the key it had
+	Retired     Kind = "retired"     // this node has retired the number in ID
 	Answered    Kind = "answer"      // the order Seq is carried out; Word is empty or what went wrong
 )
 

@@ -3,9 +3,12 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -27,6 +30,8 @@ type habits struct {
 	churn time.Duration // between two clients that come and go
 	late  time.Duration // for what is on its way at the end
 
+	secret bool // nodes have a key
+
 	// converge is how long a node may take to open, and nodes to reach each other
 	// after a fault.
 	converge time.Duration
@@ -42,6 +47,8 @@ type world struct {
 	dir    string
 	nets   []*network
 
+	keyFile string // of the cluster's key; empty: it has none
+
 	mu     sync.Mutex
 	nodes  []*process // guarded by mu: the present life of each
 	lives  []*process // guarded by mu: all there were
@@ -54,6 +61,13 @@ type world struct {
 func newWorld(t *testing.T, binary string, nodes int, habits habits) *world {
 	t.Helper()
 	w := &world{t: t, binary: binary, habits: habits, dir: t.TempDir(), nodes: make([]*process, nodes), hit: map[What]int{}}
+	if habits.secret {
+		w.keyFile = filepath.Join(w.dir, "key")
+		key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), 32))
+		if err := os.WriteFile(w.keyFile, []byte(key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	hub(t)
 	for i := range nodes {
 		w.nets = append(w.nets, newNetwork(t))
@@ -101,7 +115,7 @@ func (w *world) home(i int) string { return filepath.Join(w.dir, fmt.Sprintf("no
 
 // begin starts a life of node i.
 func (w *world) begin(i int) error {
-	p, err := start(w.binary, w.nets[i], i, len(w.nets), w.habits.crowd, w.home(i))
+	p, err := start(w.binary, w.nets[i], i, len(w.nets), w.habits.crowd, w.home(i), w.keyFile)
 	if err != nil {
 		return err
 	}
@@ -166,6 +180,9 @@ func (w *world) connect(i int) error {
 		if p != nil && p.isOpen() {
 			_ = p.tell(Order{Do: Target, IDs: []idspace.ID{u.id}}, time.Second) // a node that is stopped does so later
 		}
+	}
+	if p := nodes[(i+1)%len(nodes)]; p != nil && p.isOpen() {
+		p.order(Order{Do: Join, IDs: []idspace.ID{u.id}}) // what came of it is recorded
 	}
 	return nil
 }

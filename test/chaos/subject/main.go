@@ -59,7 +59,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	pace := time.Duration(setup.Pace) * time.Millisecond
-	s := &subject{setup: setup, node: n, records: r, many: newSender(n, r, pace), waits: newSender(n, r, 4*pace)}
+	s := &subject{
+		setup: setup, node: n, records: r,
+		many: newSender(n, r, pace), waits: newSender(n, r, 4*pace), groups: newSender(n, r, 8*pace),
+	}
 	r.add(chaos.Record{Kind: chaos.Number, ID: idspace.ID(n.Number()), Word: n.Addrs()[0].String()})
 	r.flush()
 	return s.run(ctx, orders)
@@ -68,8 +71,8 @@ func run(ctx context.Context) error {
 func options(s chaos.Setup, h slog.Handler) node.Opts {
 	return node.Opts{
 		Listen: []string{"tcp://" + s.Listen}, Framing: "line", Logger: slog.New(h),
-		Name: s.Name, Cluster: s.Cluster, Join: s.Join, Expect: s.Expect, DataDir: s.DataDir, Insecure: true,
-		MaxConns: s.Crowd,
+		Name: s.Name, Cluster: s.Cluster, Join: s.Join, Expect: s.Expect, DataDir: s.DataDir, Insecure: s.KeyFile == "",
+		MaxConns: s.Crowd, ClusterKeyFile: s.KeyFile,
 	}
 }
 
@@ -143,12 +146,13 @@ func (l leaderWatch) Handle(ctx context.Context, rec slog.Record) error {
 
 // A subject is a node and what a program does with it.
 type subject struct {
-	setup       chaos.Setup
-	node        *node.Node
-	records     *recorder
-	many, waits *sender
+	setup   chaos.Setup
+	node    *node.Node
+	records *recorder
 
-	working sync.WaitGroup // orders, events, senders
+	many, waits, groups *sender
+
+	working sync.WaitGroup // orders, events, senders, watches
 }
 
 func (s *subject) run(ctx context.Context, orders <-chan chaos.Order) error {
@@ -157,10 +161,12 @@ func (s *subject) run(ctx context.Context, orders <-chan chaos.Order) error {
 	s.working.Go(s.losses)
 	s.working.Go(func() { s.many.run(ctx, s.many.round) })
 	s.working.Go(func() { s.waits.run(ctx, s.waits.waitingRound) })
+	s.working.Go(func() { s.groups.run(ctx, s.groups.publishingRound) })
+	s.working.Go(func() { s.awaitRebirth(ctx) })
 	s.working.Go(func() { s.records.run(ctx) })
 	for o := range orders {
-		if o.Do == chaos.Leave {
-			err := s.leave(ctx)
+		if o.Do == chaos.Leave || o.Do == chaos.Drain {
+			err := s.leave(ctx, o)
 			stop()
 			s.working.Wait()
 			s.answer(o, err)
@@ -172,9 +178,22 @@ func (s *subject) run(ctx context.Context, orders <-chan chaos.Order) error {
 	return nil // nobody is there to be told: what still runs ends with the process
 }
 
-func (s *subject) leave(ctx context.Context) error {
+func (s *subject) leave(ctx context.Context, o chaos.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	if o.Do == chaos.Drain {
+		over := time.Duration(o.Count) * time.Millisecond
+		if err := s.node.StartDrain(node.DrainPlan{Duration: over}); err != nil { //nolint:contextcheck // the drain lives as long as the node
+			return err
+		}
+		select {
+		case <-s.node.Drained():
+		case <-ctx.Done():
+		}
+		if p := s.node.DrainProgress(); p.Phase != node.DrainOver || p.Left != 0 {
+			return fmt.Errorf("drain: %+v after %v", p, over)
+		}
+	}
 	return s.node.Close(ctx)
 }
 
@@ -193,6 +212,7 @@ func (s *subject) serve(ctx context.Context) {
 		Open: func(id node.ID, _ net.Conn) {
 			s.records.add(chaos.Record{Kind: chaos.Opened, ID: id})
 			_ = s.node.SendData(id, []byte(id.String())) // the client has gone
+			s.join(id, chaos.GroupOf(id))
 		},
 		Data: func(id node.ID, msg []byte) {
 			r := chaos.Record{Kind: chaos.Data, ID: id}
@@ -221,8 +241,18 @@ func (s *subject) losses() {
 func (s *subject) do(ctx context.Context, o chaos.Order) error {
 	switch o.Do {
 	case chaos.Target:
-		s.many.add(o.IDs)
+		for _, id := range s.many.add(o.IDs) {
+			s.working.Go(func() { s.watch(ctx, id) })
+		}
 		s.waits.add(o.IDs)
+	case chaos.Join:
+		for _, id := range o.IDs {
+			s.join(id, chaos.GroupElsewhere)
+		}
+	case chaos.Retire:
+		return s.retire(ctx, idspace.NodeNumber(o.IDs[0]))
+	case chaos.Intrude:
+		return s.intrude(ctx)
 	case chaos.Kick:
 		for _, id := range o.IDs {
 			r := chaos.Record{Kind: chaos.Kicked, ID: id, Begin: now()}
@@ -232,16 +262,18 @@ func (s *subject) do(ctx context.Context, o chaos.Order) error {
 	case chaos.Rush:
 		s.many.hurry(o.Count)
 		s.waits.hurry(4 * o.Count)
+		s.groups.hurry(8 * o.Count)
 	case chaos.Rest:
 		s.many.end()
 		s.waits.end()
+		s.groups.end()
 	case chaos.Settle:
 		s.many.settle(ctx, o.IDs)
 	case chaos.Tell:
 		s.tell()
 	case chaos.Race:
 		return s.race(ctx, o.Count)
-	case chaos.Leave: // is not carried out beside others
+	case chaos.Leave, chaos.Drain: // are not carried out beside others
 	}
 	return nil
 }
@@ -263,6 +295,7 @@ func (s *subject) tell() {
 		"messages-in": st.MessagesIn, "messages-out": st.MessagesOut, "queued": uint64(st.QueuedMessages),
 		"opens-waiting": uint64(st.OpensWaiting), "closes-waiting": uint64(st.ClosesWaiting),
 		"undelivered": st.Undelivered, "notices-dropped": st.NoticesDropped, "rejected": st.Rejected,
+		"group-lost": s.node.GroupStats().Lost,
 	} {
 		s.records.add(chaos.Record{Kind: chaos.Stat, Seq: int(v), Word: name})
 	}

@@ -53,7 +53,8 @@ func (s *sender) hurry(ms int) {
 	s.pace.Store(int64(cmp.Or(time.Duration(ms)*time.Millisecond, s.usual)))
 }
 
-func (s *sender) add(ids []node.ID) {
+// add has the sender send to ids, too, and returns those that are new to it.
+func (s *sender) add(ids []node.ID) (added []node.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ids = slices.Clip(s.ids) // a round has it
@@ -61,8 +62,10 @@ func (s *sender) add(ids []node.ID) {
 		if _, known := s.gone[id]; !known {
 			s.gone[id] = 0
 			s.ids = append(s.ids, id)
+			added = append(added, id)
 		}
 	}
+	return added
 }
 
 // end returns when every send has its answer.
