@@ -110,7 +110,7 @@ type Opts struct {
 	GroupsPerConn int
 
 	// MaxGroups bounds the groups that have members on this node. Zero means
-	// DefaultMaxGroups; at most 1<<24.
+	// DefaultMaxGroups; at most 1<<21.
 	MaxGroups int
 
 	// MetaBytes bounds the metadata of one connection, keys and values and 4 bytes
@@ -144,7 +144,7 @@ type Opts struct {
 
 	// ClosedMemory bounds the ended connections of which this node remembers when
 	// and why they ended, for ErrGone on any node: about 48 bytes each, the oldest
-	// is forgotten. Zero means 131,072; at most 1<<24.
+	// is forgotten. Zero means 131,072; at most 1<<21.
 	ClosedMemory int
 
 	// Portable serves each connection by goroutines, as on systems without
@@ -232,11 +232,11 @@ type Opts struct {
 
 	// MaxWatches bounds the watches that this node has begun, and those that it
 	// lets any other node have on its connections: Watch answers ErrBackpressure,
-	// or tells WatchRefused. Zero means 65,536; at most 1<<24.
+	// or tells WatchRefused. Zero means 65,536; at most 1<<21.
 	MaxWatches int
 
 	// MaxWatched bounds the watches of all nodes together on the connections of
-	// this one. Zero means 262,144; at most 1<<24.
+	// this one. Zero means 262,144; at most 1<<21.
 	MaxWatched int
 
 	// Logger receives what an operator should see. Nil means slog.Default().

@@ -7,11 +7,12 @@ import (
 )
 
 // Defaults and the bound of Opts.MaxWatches and Opts.MaxWatched: a watch takes some
-// 300 bytes where it was begun, and 200 at the connection's node.
+// 300 bytes where it was begun, and 200 at the connection's node. All that a node
+// watches on one other fits into what waits for a new stream to it, 24 MiB.
 const (
 	DefaultMaxWatches = 1 << 16
 	DefaultMaxWatched = 1 << 18
-	watchesLimit      = 1 << 24
+	watchesLimit      = 1 << 21
 )
 
 // A WatchEvent says what has become of a connection that is watched.

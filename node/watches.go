@@ -28,6 +28,7 @@ type watchedNumber struct {
 	peer *mesh.Peer // to the node that holds it; nil while that is not known
 	here bool       // this node holds it, or did
 	lost bool       // its watches were told that it is unreachable
+	look time.Time  // when its node is to be looked for; zero: at once
 }
 
 // watches are those of this node. What others tell is put aside under a lock that
@@ -138,9 +139,20 @@ func (w *watches) locate(ctx context.Context, id ID) (here bool, err error) {
 
 // bindLocked has the node of a number watch all that is watched of it.
 func (w *watches) bindLocked(at *watchedNumber, peer *mesh.Peer) {
+	if !peer.Pin(true) {
+		at.loseLocked()
+		return
+	}
 	at.peer = peer
-	peer.Pin(true)
 	w.registerLocked(at)
+}
+
+// loseLocked says once that the node of a number is unreachable.
+func (at *watchedNumber) loseLocked() {
+	if !at.lost {
+		at.lost = true
+		at.tell(WatchEvent{State: WatchUnreachable})
+	}
 }
 
 func (w *watches) registerLocked(at *watchedNumber) {
@@ -292,7 +304,10 @@ func (w *watches) seek(ctx context.Context) (unknown bool) {
 		case fate == cluster.FateEnded:
 			w.endAllLocked(at, WatchEvent{State: WatchClosed, Reason: ReasonNodeEnded})
 		case at.peer == nil && !at.here:
-			missing = append(missing, number)
+			unknown = true
+			if !time.Now().Before(at.look) {
+				missing = append(missing, number)
+			}
 		}
 	}
 	w.mu.Unlock()
@@ -307,14 +322,13 @@ func (w *watches) seek(ctx context.Context) (unknown bool) {
 				w.bindLocked(at, peer)
 			case errors.Is(err, mesh.ErrNeverIssued):
 				w.endAllLocked(at, WatchEvent{State: WatchNeverIssued})
-			case !at.lost && !errors.Is(err, mesh.ErrGone): // which it is, and soon said to be
-				at.lost = true
-				at.tell(WatchEvent{State: WatchUnreachable})
+			case !errors.Is(err, mesh.ErrGone): // which it is, and soon said to be
+				at.loseLocked()
 			}
 		}
 		w.mu.Unlock()
 	}
-	return len(missing) > 0
+	return unknown
 }
 
 func (w *watches) fate(number NodeNumber, at *watchedNumber) cluster.Fate {

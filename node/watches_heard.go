@@ -88,6 +88,7 @@ func (w *watches) closedLocked(e watchEnd) {
 	case mesh.FactNotMine: // what is known of the numbers is out of date
 		if at := w.numbers[e.id.Node()]; at != nil {
 			w.unbindLocked(at)
+			at.look = time.Now().Add(lookEvery) // not again at the pace of answers
 		}
 	case mesh.FactRefused:
 		w.endLocked(e.id, WatchEvent{State: WatchRefused})
@@ -110,10 +111,7 @@ func closedEvent(c mesh.Closed) WatchEvent {
 func (w *watches) reachedLocked(at *watchedNumber, r reach) {
 	switch r {
 	case reachLost:
-		if !at.lost {
-			at.lost = true
-			at.tell(WatchEvent{State: WatchUnreachable})
-		}
+		at.loseLocked()
 	case reachUnable:
 		w.endAllLocked(at, WatchEvent{State: WatchRefused})
 	case reachAble:

@@ -217,8 +217,9 @@ type Config struct {
 
 	// MaxSessions bounds the sessions that are remembered without a stream, and
 	// MaxSessionBytes what is kept for them, in bytes: outcomes that the peer has
-	// not acknowledged and the beginnings of long messages. Over a bound those are
-	// forgotten first whose stream ended first. Zero means DefaultMaxSessions,
+	// not acknowledged and the beginnings of long messages. Over a bound, which is
+	// looked at each PingEvery, those are forgotten first whose stream ended first.
+	// Zero means DefaultMaxSessions,
 	// at most 65536, and DefaultMaxSessionBytes, at most 1 GiB.
 	MaxSessions     int
 	MaxSessionBytes int

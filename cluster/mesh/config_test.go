@@ -71,9 +71,15 @@ func TestPeersAreBounded(t *testing.T) {
 		if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("over the bound: %v", err)
 		}
+		if a.To(b.boot).Pin(true) {
+			t.Error("over the bound: it can be watched")
+		}
 		after(time.Minute) // the two have been given up
 		if err := a.To(b.boot).SendData(idOf(2, 1), mesh.KindDefault, nil); err != nil {
 			t.Errorf("in the place of an idle one: %v", err)
+		}
+		if !a.To(b.boot).Pin(true) {
+			t.Error("in the place of an idle one it cannot be watched")
 		}
 		if err := a.To(a.boot).SendData(idOf(1, 1), mesh.KindDefault, nil); !errors.Is(err, mesh.ErrBadPeer) {
 			t.Errorf("to itself: %v", err)

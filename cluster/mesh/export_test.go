@@ -280,6 +280,34 @@ func NewAckBox(conn net.Conn) *AckBox {
 // SetAck says that the frames up to seq were taken.
 func (a *AckBox) SetAck(seq uint64) { a.box.setAck(seq) }
 
+// Withhold has the box owe an outcome that the peer never acknowledges.
+func (a *AckBox) Withhold() { a.box.outcome(1, 0, only(OutcomeGone)) }
+
+// Held returns how many bytes it keeps.
+func (a *AckBox) Held() int { return a.box.held() }
+
+// AckAll acknowledges frame after frame, each in a write of its own to nowhere, up
+// to n of them or until the box gives up. It returns how many that were. There is
+// no writer.
+func (a *AckBox) AckAll(n int) (acks int) {
+	s := a.box.stream
+	for acks < n && !s.ended() {
+		acks++
+		a.box.setAck(1<<40 + uint64(acks*ackFrames)) // nine bytes each
+		a.box.take(s)
+		a.box.log.wrote()
+	}
+	return acks
+}
+
+// NewIdleBox is NewAckBox without a writer.
+func NewIdleBox(conn net.Conn) *AckBox {
+	return &AckBox{box: newOutbox(newStream(conn, &traffic{}, &atomic.Bool{}))}
+}
+
+// OutboxLimit is the bound of what an outbox keeps, in bytes.
+const OutboxLimit = outboxLimit
+
 // Stop ends the writer and waits for it.
 func (a *AckBox) Stop() {
 	a.box.stop()

@@ -35,7 +35,7 @@ type inLane struct {
 	stream  *inStream // nil while there is none
 	left    uint64    // when the last stream ended: Mesh.leaves at that time
 	away    int       // ticks since
-	held    int       // bytes kept since
+	parts   int       // bytes kept since of messages whose parts have not all come
 }
 
 // An assembly is a message of which not all parts have come.
@@ -67,16 +67,15 @@ func (n *inLane) attach(s *stream, h *hello) bool {
 	return true
 }
 
-// detach ends what attach began. It returns how many bytes are kept for another
-// stream, and whether one can go on with them.
-func (n *inLane) detach() (held int, whole bool) {
+// detach ends what attach began. It returns how many bytes are kept of parts for
+// another stream, and whether one can go on.
+func (n *inLane) detach() (parts int, whole bool) {
 	n.results = nil
 	n.mesh.notices.detach(n)
 	for _, a := range n.long {
-		held += cap(a.body)
+		parts += cap(a.body)
 	}
-	owed, whole := n.box.detach()
-	return held + owed, whole
+	return parts, n.box.detach()
 }
 
 // read takes frames until the stream ends, and acknowledges them a batch at a

@@ -73,9 +73,8 @@ func (b *outbox) attach(s *stream, ack, settled uint64) bool {
 	return true
 }
 
-// detach takes the stream away. It returns how many bytes the outbox holds, and
-// whether another stream can go on with them.
-func (b *outbox) detach() (held int, whole bool) {
+// detach takes the stream away. It reports whether another one can go on.
+func (b *outbox) detach() (whole bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stream = nil
@@ -84,7 +83,14 @@ func (b *outbox) detach() (held int, whole bool) {
 	if b.settled == b.outcomes {
 		b.log.clear()
 	}
-	return b.log.room(), !b.broken
+	return !b.broken
+}
+
+// held returns how many bytes the outbox holds, while it has no stream.
+func (b *outbox) held() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.room()
 }
 
 // put appends a frame by way of add. It reports false, and the frame is lost, when
@@ -207,6 +213,11 @@ func (b *outbox) take(s *stream) (p []byte, frames int) {
 		awaitBatch(&b.more)
 	}
 	if b.stopped || b.stream != s {
+		return nil, 0
+	}
+	if b.log.bytes > outboxLimit && b.settled != b.outcomes { // acknowledgements, behind an outcome that the peer does not acknowledge
+		b.broken = true
+		s.end(ReasonOutcomes)
 		return nil, 0
 	}
 	if b.ack != b.acked {

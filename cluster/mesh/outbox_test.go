@@ -66,3 +66,25 @@ func TestAcknowledgementsWaitForEachOtherButNotLong(t *testing.T) {
 		}
 	})
 }
+
+// A peer that withholds the acknowledgement of one outcome has everything behind it
+// kept: up to the bound, and then the session ends.
+func TestAcknowledgementsBehindAnOutcomeAreBounded(t *testing.T) {
+	const many = 2 << 20
+	for withheld, most := range map[bool]int{true: many - 1, false: many} {
+		near, far := net.Pipe()
+		box := mesh.NewIdleBox(near)
+		if withheld {
+			box.Withhold()
+		}
+		if acks := box.AckAll(many); acks > most {
+			t.Errorf("withheld %t: %d acknowledgements are kept without an end", withheld, acks)
+		}
+		if held := box.Held(); held > 3*mesh.OutboxLimit/2 {
+			t.Errorf("withheld %t: %d bytes are kept", withheld, held)
+		}
+		box.Stop()
+		near.Close()
+		far.Close()
+	}
+}

@@ -25,7 +25,7 @@ func (m *Mesh) sessionLocked(h *hello) (n *inLane, refusal Refusal, former *inLa
 		n, former = m.newInLane(h), known
 		m.sessions[key] = n
 	}
-	n.attempt, n.away, n.held = h.attempt, 0, 0
+	n.attempt, n.away, n.parts = h.attempt, 0, 0
 	return n, RefusalNone, former
 }
 
@@ -37,7 +37,7 @@ func (m *Mesh) leave(s *inStream) {
 	if n == nil {
 		return
 	}
-	held, whole := n.detach()
+	parts, whole := n.detach()
 	reason := s.why()
 	if !whole || reason.isFault() || reason == ReasonGone || reason == ReasonClosed {
 		m.forget(n)
@@ -45,7 +45,7 @@ func (m *Mesh) leave(s *inStream) {
 	}
 	m.inMu.Lock()
 	m.leaves++
-	n.stream, n.left, n.away, n.held = nil, m.leaves, 0, held
+	n.stream, n.left, n.away, n.parts = nil, m.leaves, 0, parts
 	over := m.oversLocked()
 	m.inMu.Unlock()
 	for _, n := range over {
@@ -64,7 +64,7 @@ func (m *Mesh) oversLocked() (over []*inLane) {
 				continue
 			}
 			count++
-			bytes += n.held
+			bytes += n.parts + n.box.held()
 			if first == nil || n.left < first.left {
 				first = n
 			}
@@ -77,7 +77,8 @@ func (m *Mesh) oversLocked() (over []*inLane) {
 	}
 }
 
-// tickSessions forgets those that have had no stream for SessionTimeout.
+// tickSessions forgets those that have had no stream for SessionTimeout, and those
+// over a bound: what waits for an outcome gets it without a stream, too.
 func (m *Mesh) tickSessions() {
 	var over []*inLane
 	m.inMu.Lock()
@@ -90,6 +91,7 @@ func (m *Mesh) tickSessions() {
 			over = append(over, n)
 		}
 	}
+	over = append(over, m.oversLocked()...)
 	m.inMu.Unlock()
 	for _, n := range over {
 		m.lose(n)

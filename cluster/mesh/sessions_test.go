@@ -174,6 +174,43 @@ func TestSessionsKeepFewBytes(t *testing.T) {
 	}
 }
 
+// TestSessionsOweFewBytes has the sends of a peer written that wait for it, when its
+// stream has ended.
+func TestSessionsOweFewBytes(t *testing.T) {
+	for waits, forgotten := range map[int]uint64{10: 0, 10_000: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, 1)
+			r.config = func(c *mesh.Config) { c.MaxSessionBytes = 256 << 10 }
+			var written []func(error)
+			r.node(1).written = func(_ idspace.ID, _ []byte, _ time.Duration, done func(error)) { written = append(written, done) }
+			r.run()
+			c := greet(r.node(1), mesh.HelloFor(theCluster, bootOf(7), bootOf(1), [2]uint64{1, 1}, 1, 0, 0, 1))
+			if _, err := answer(t, c); err != nil {
+				t.Fatal(err)
+			}
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			var frames []byte
+			for i := range waits {
+				frames = append(frames, encoded(mesh.Wire{Kind: 2, Ints: [7]uint64{uint64(i + 1), uint64(idOf(1, 1))}, Payload: []byte("x")})...)
+			}
+			_, _ = c.Write(frames)
+			synctest.Wait()
+			c.Close()
+			synctest.Wait()
+			if s := r.node(1).Stats(); s.Sessions != 1 || s.Forgotten != 0 || len(written) != waits {
+				t.Fatalf("%d sessions, %d forgotten, %d waiting before any is written", s.Sessions, s.Forgotten, len(written))
+			}
+			for _, done := range written {
+				done(nil)
+			}
+			<-time.After(2 * time.Second)
+			if s := r.node(1).Stats(); s.Forgotten != forgotten {
+				t.Errorf("%d outcomes owed: %d sessions forgotten, want %d", waits, s.Forgotten, forgotten)
+			}
+		})
+	}
+}
+
 func TestPeerGoneForgetsItsSessions(t *testing.T) {
 	var shut atomic.Bool
 	bubble(t, gated(&shut), func(t *testing.T, a, b *node) {

@@ -101,11 +101,13 @@ func (p *Peer) Watch(ids []idspace.ID, on bool) bool {
 
 // Pin says whether there are watches on the peer. When there are none before,
 // Watching is told anew how it stands: of a stream that is there, and of attempts
-// that go on failing.
-func (p *Peer) Pin(on bool) {
-	if l, err := p.link(); err == nil {
+// that go on failing. It reports false if there can be no link: then nothing is told.
+func (p *Peer) Pin(on bool) bool {
+	l, err := p.link()
+	if err == nil {
 		l.control.pin(on)
 	}
+	return err == nil
 }
 
 func (c *control) watch(ids []idspace.ID, on bool) bool {
@@ -123,7 +125,7 @@ func (c *control) watch(ids []idspace.ID, on bool) bool {
 	}
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), maxIDs)]
-		c.box.put(func(e *encoder) { e.watch(flag, some) })
+		c.box.put(func(e *encoder) { e.watch(flag, some) }) // without room the stream ends, and the next is told anew
 		ids = ids[len(some):]
 	}
 	return true
