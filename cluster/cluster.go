@@ -51,12 +51,15 @@ type Cluster struct {
 
 	look chan struct{} // a token: a newer one is wanted soon; never closed
 
-	asking    asking // of Grant
-	leaveOnce sync.Once
-	leaving   atomic.Bool   // Leave was called: an ended life is no surprise
-	ended     chan struct{} // closed when this life turns out to have been ended
-	endErr    error         // ErrLifeEnded or ErrRetired; set before ended is closed
-	endOnce   sync.Once
+	asking  asking        // of Grant
+	leaving atomic.Bool   // Leave was called: an ended life is no surprise
+	ended   chan struct{} // closed when this life turns out to have been ended
+	endErr  error         // ErrLifeEnded or ErrRetired; set before ended is closed
+	endOnce sync.Once
+
+	left      chan struct{}      // closed when Leave, called for the first time, is done
+	departing context.Context    // of leaving, whoever begins it; ended by hasten
+	hasten    context.CancelFunc // gives leaving no more time
 
 	// trustCopies leaves out the question whether the earlier life of a
 	// directory is up. Tests set it, to see what the question is good for.
@@ -96,13 +99,14 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, boot: boot, port: p, trust: secrets, notice: newNotice(), reads: newReads(), lost: newLosses(),
-		speaks: mesh.Spoken(), look: make(chan struct{}, 1), ended: make(chan struct{}),
+		speaks: mesh.Spoken(), look: make(chan struct{}, 1), ended: make(chan struct{}), left: make(chan struct{}),
 	}
 	c.dir = newDirectory(
 		func(boot idspace.BootID) *mesh.Peer { return c.mesh.To(boot) },
 		func(n idspace.NodeNumber) bool { return c.view().gone(n) },
 		cfg.Moved,
 	)
+	c.departing, c.hasten = context.WithCancel(context.Background())
 	c.pageSize.Store(numbersPerPage)
 	if !cfg.Cluster.IsZero() {
 		c.known.Store(&cfg.Cluster)
@@ -144,7 +148,10 @@ func windowFor(maxMessage int) int {
 
 // Close gives up what New and Listen have opened. A Run that was begun must
 // have returned.
-func (c *Cluster) Close() error { return errors.Join(c.port.Close(), c.seat().store.Close()) }
+func (c *Cluster) Close() error {
+	c.hasten()
+	return errors.Join(c.port.Close(), c.seat().store.Close())
+}
 
 // Listen opens the port between nodes.
 func (c *Cluster) Listen(ctx context.Context) error {

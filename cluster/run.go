@@ -89,11 +89,22 @@ func (c *Cluster) HandOver(ctx context.Context) {
 // Leave says goodbye: no id of this life leads here any more, and consensus does
 // not count on it. It blocks until that is recorded, ctx is done or 13 s are over;
 // what is not recorded by then others find out later. Run, whose context is to
-// be ended next, does the same unless it was done before.
-func (c *Cluster) Leave(ctx context.Context) { c.leaveOnce.Do(func() { c.leave(ctx) }) }
+// be ended next, does the same unless it was done before. Of calls beside each other
+// one leaves and the others wait for it, and the first ctx that is done ends them all.
+func (c *Cluster) Leave(ctx context.Context) {
+	defer context.AfterFunc(ctx, c.Hasten)()
+	if c.leaving.CompareAndSwap(false, true) {
+		c.leave(c.departing) //nolint:contextcheck // which ends with the context of any caller
+		close(c.left)
+	}
+	<-c.left
+}
+
+// Hasten cuts leaving short, also one that begins later: no time is left for it. It
+// does not wait.
+func (c *Cluster) Hasten() { c.hasten() }
 
 func (c *Cluster) leave(ctx context.Context) {
-	c.leaving.Store(true)
 	c.Drain()
 	if c.over() {
 		c.cfg.Logger.Debug("the end of this life is recorded already")

@@ -101,6 +101,8 @@ type member struct {
 	logger   *slog.Logger
 	flush    time.Duration      // flushTimeout, or less in tests
 	stop     context.CancelFunc // nil until it runs
+	late     context.Context    // done when there is no time left to leave, in whichever life
+	beLate   context.CancelFunc // ends late; nil until it runs
 	running  sync.WaitGroup     // of the cluster, until stop is called or it fails
 	over     atomic.Bool        // the cluster does not run any more
 	err      error              // how it ended; read after running.Wait
@@ -156,6 +158,7 @@ func (m *member) run(ctx context.Context) error {
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
+	m.late, m.beLate = context.WithCancel(context.WithoutCancel(ctx))
 	m.running.Go(func() {
 		m.err = m.live(life)
 		m.over.Store(true)
@@ -184,6 +187,7 @@ const flushTimeout = 5 * time.Second
 // is reported by Undelivered. A client that does not read, or a program that
 // goes on sending, takes nothing of the time for the goodbye.
 func (m *member) leave(ctx context.Context) {
+	defer context.AfterFunc(ctx, m.beLate)() // another life may begin meanwhile, and it has no more time
 	flushing, cancel := context.WithTimeout(ctx, m.flush)
 	_ = m.cluster().Mesh().Flush(flushing) // late is no fault
 	cancel()
@@ -198,6 +202,7 @@ func (m *member) Close() error {
 	if m.stop != nil {
 		m.stop()
 		m.running.Wait()
+		m.beLate()
 	}
 	m.owner.waits.Wait()
 	if m.given {

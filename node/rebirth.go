@@ -24,7 +24,10 @@ const maxPlaces = 64
 // retired is followed by another one (ADR 23).
 func (m *member) live(ctx context.Context) error {
 	for {
-		err := m.cluster().Run(ctx)
+		c := m.cluster()
+		stop := context.AfterFunc(m.late, c.Hasten) //nolint:contextcheck // the time to leave goes on when ctx has ended
+		err := c.Run(ctx)
+		stop()
 		if ctx.Err() != nil || !errors.Is(err, cluster.ErrRetired) {
 			return err
 		}
