@@ -266,17 +266,26 @@ type GroupSize struct {
 	Members int
 }
 
-// list returns the first groups by name behind after, at most limit, and whether
-// further ones follow.
+// list returns the first groups by name behind after, at most limit (not 0), and
+// whether further ones follow. It looks at every name, and keeps and sorts no more
+// than two pages of them at a time.
 func (g *memberships) list(after string, limit int) (groups []GroupSize, more bool) {
+	byName := func(a, b GroupSize) int { return cmp.Compare(a.Name, b.Name) }
+	last := "" // behind which no name is of the page; empty while that is not known
 	g.mu.RLock()
 	for name, r := range g.byName {
-		if name > after {
-			groups = append(groups, GroupSize{name, len(g.rooms[r].members)})
+		if name <= after || last != "" && name > last {
+			continue
+		}
+		groups = append(groups, GroupSize{name, len(g.rooms[r].members)})
+		if len(groups) > 2*limit {
+			slices.SortFunc(groups, byName)
+			groups = groups[:limit+1] // one more tells that further ones follow
+			last = groups[limit].Name
 		}
 	}
 	g.mu.RUnlock()
-	slices.SortFunc(groups, func(a, b GroupSize) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(groups, byName)
 	more = len(groups) > limit
 	return groups[:min(len(groups), limit)], more
 }
