@@ -11,6 +11,8 @@ type console struct {
 	in   io.Reader
 	out  io.Writer
 	talk io.Writer
+
+	origins origins // of the settings of run, found while they are read
 }
 
 func newConsole(in io.Reader, out, talk io.Writer) *console {

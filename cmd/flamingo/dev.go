@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"flamingo/node"
+	"flamingo/node/admin"
 )
 
 // devNames are the names of the nodes; their number is the most there can be.
@@ -114,8 +115,8 @@ func founders(nodes int) int {
 	}
 }
 
-func (n *devNode) open(ctx context.Context, admin string) (err error) {
-	if n.view, err = openView(ctx, admin, "", 0, n.opts.Logger); err != nil {
+func (n *devNode) open(ctx context.Context, address string) (err error) {
+	if n.view, err = openView(ctx, address, "", admin.Config{Logger: n.opts.Logger}); err != nil {
 		return err
 	}
 	if n.node, err = node.OpenContext(ctx, n.opts); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flamingo/node"
+	"flamingo/node/admin"
 )
 
 // stopTimeout bounds an orderly stop beyond what its options take: a client may take
@@ -29,7 +30,7 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	}
 	logger := newLogger(con.talk, r.LogLevel, r.LogFormat)
 	opts.Logger = logger
-	view, err := openView(ctx, r.Admin, r.TokenFile, int64(r.MaxMessage), logger)
+	view, err := openView(ctx, r.Admin, r.TokenFile, admin.Config{MaxMessage: int64(r.MaxMessage), Settings: r.shown(&con.origins), Logger: logger})
 	if err != nil {
 		return err
 	}

@@ -41,14 +41,19 @@ func settings(flags []*kong.Flag) map[string]*kong.Flag {
 
 // BeforeResolve finds what no flag says: in the environment, else in the file.
 // The resolver that was added last decides.
-func (r *runCommand) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+func (r *runCommand) BeforeResolve(ctx *kong.Context, trace *kong.Path, con *console) error {
 	flags := settings(trace.Flags)
+	con.origins = origins{given: givenFlags(ctx), variables: make(map[string]bool)}
 	if path := configPath(ctx, trace.Flags); path != "" {
 		file, err := loadConfig(path, flags)
 		if err != nil {
 			return err
 		}
 		ctx.AddResolver(fromFile(file))
+		con.origins.path, con.origins.file = path, file
+	}
+	for key, flag := range flags {
+		con.origins.variables[key] = os.Getenv(envName(flag)) != ""
 	}
 	env, err := fromEnv(flags)
 	if err != nil {

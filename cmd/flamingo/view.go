@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -21,9 +20,9 @@ type view struct {
 	serving sync.WaitGroup
 }
 
-// openView listens and serves. Without a token it does so on loopback alone.
-func openView(ctx context.Context, address, tokenFile string, maxMessage int64, logger *slog.Logger) (*view, error) {
-	cfg := admin.Config{MaxMessage: maxMessage, Logger: logger}
+// openView listens and serves, with the tokens of a file. Without a token it does so
+// on loopback alone.
+func openView(ctx context.Context, address, tokenFile string, cfg admin.Config) (*view, error) {
 	if tokenFile != "" {
 		var err error
 		if cfg.Tokens, err = readTokens(tokenFile); err != nil {
@@ -52,7 +51,7 @@ func openView(ctx context.Context, address, tokenFile string, maxMessage int64, 
 	v.server, v.addr = admin.Server(v.Handler), ln.Addr()
 	v.serving.Go(func() {
 		if err := v.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("the admin API has ended", "err", err)
+			cfg.Logger.Error("the admin API has ended", "err", err)
 		}
 	})
 	return v, nil

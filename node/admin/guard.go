@@ -133,8 +133,12 @@ func (g *guard) checkToken(header http.Header, r *http.Request, wanted Scope) er
 		return fail(problemUnauthorized, "the request bears no token")
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
-	scope := g.scopeOf(strings.TrimLeft(token, " "))
-	if len(given) != 1 || !strings.EqualFold(scheme, "Bearer") || scope == 0 {
+	token, bears := strings.TrimLeft(token, " "), strings.EqualFold(scheme, "Bearer")
+	if strings.HasPrefix(r.URL.Path, gatewayPrefix) && !bears {
+		token, bears = signedBy(given[0])
+	}
+	scope := g.scopeOf(token)
+	if len(given) != 1 || !bears || scope == 0 {
 		header.Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
 		return fail(problemUnauthorized, "the token is none of this node")
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	// 1 MiB; at most 1 GiB. The framing of a connection may allow less.
 	MaxMessage int64
 
+	// Settings are what the program was started with, for GET /api/v1/config.
+	Settings []Setting
+
 	// Logger receives what an operator should see, one refused request of each kind
 	// a minute among it, and the others at level debug. Nil means slog.Default().
 	Logger *slog.Logger
@@ -75,6 +78,7 @@ type target interface {
 	Drained() <-chan struct{}
 	grouping
 	counting
+	bulking
 }
 
 var _ target = (*node.Node)(nil)
@@ -91,6 +95,7 @@ type Handler struct {
 	strangers  strangers
 	traffic    *traffic
 	metrics    http.Handler // of /metrics
+	settings   []Setting
 
 	mu      sync.Mutex
 	node    target // guarded by mu: nil until Attach
@@ -114,6 +119,7 @@ func New(cfg Config) (*Handler, error) {
 		strangers:  strangers{kinds: make(map[string]*unsaid)},
 		waiting:    "starting",
 		traffic:    newTraffic(),
+		settings:   append([]Setting{}, cfg.Settings...),
 	}
 	h.metrics = newScraper(h)
 	if h.maxMessage == 0 {

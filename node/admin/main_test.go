@@ -342,6 +342,14 @@ func (f *fake) SendDataBeforeAs(deadline time.Time, id node.ID, kind node.Kind, 
 	return f.note(call{"send within " + time.Until(deadline).Round(time.Second).String(), id, string(msg), kind})
 }
 
+func (f *fake) SendManyAs(ids []node.ID, kind node.Kind, msg []byte) []error {
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		errs[i] = f.note(call{"send many", id, string(msg), kind})
+	}
+	return errs
+}
+
 func (f *fake) DisconnectWith(id node.ID, code int, reason string) error {
 	return f.note(call{op: "disconnect", id: id, msg: fmt.Sprintf("%d %q", code, reason)})
 }

@@ -63,16 +63,21 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, status, sent{id, outcome, h.now().Sub(begun).Microseconds()})
 }
 
-// takeMessage reads the body in one of the places for messages under way, which it
-// holds until done is called.
+// takeMessage is takeBody of a message.
 func (h *Handler) takeMessage(w http.ResponseWriter, r *http.Request) (msg []byte, done func(), err error) {
+	return h.takeBody(w, r, h.maxMessage)
+}
+
+// takeBody reads the body, of at most limit bytes, in one of the places for messages under way, which it
+// holds until done is called.
+func (h *Handler) takeBody(w http.ResponseWriter, r *http.Request, limit int64) (msg []byte, done func(), err error) {
 	select {
 	case h.sending <- struct{}{}:
 	default:
 		return nil, nil, fail(problemBusy, "%d messages are under way", cap(h.sending))
 	}
 	done = func() { <-h.sending }
-	if msg, err = h.readMessage(w, r); err != nil {
+	if msg, err = h.readBody(w, r, limit); err != nil {
 		done()
 		return nil, nil, err
 	}
@@ -141,19 +146,19 @@ func span(values url.Values, name string, most, unset time.Duration) (time.Durat
 	return d, nil
 }
 
-// readMessage reads the body, and no more of it than a message may have.
-func (h *Handler) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > h.maxMessage {
+// readBody reads the body, and no more of it than limit bytes.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // the rest is not worth reading
-		return nil, fail(problemTooLarge, "the message has %d bytes, the limit of this API is %d", r.ContentLength, h.maxMessage)
+		return nil, fail(problemTooLarge, "the message has %d bytes, the limit of this API is %d", r.ContentLength, limit)
 	}
-	msg, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxMessage))
+	msg, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
 		return msg, nil
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		w.Header().Set("Connection", "close")
-		return nil, fail(problemTooLarge, "the message has over %d bytes, the limit of this API", h.maxMessage)
+		return nil, fail(problemTooLarge, "the message has over %d bytes, the limit of this API", limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, fail(problemSlowRequest, "the body did not arrive within %v", h.patience)
