@@ -69,6 +69,7 @@ var homes = []home{
 	{module: "github.com/charmbracelet", dirs: []string{"cmd"}},
 
 	{module: "github.com/anishathalye/porcupine", testOnly: true},
+	{module: "github.com/getkin/kin-openapi", testOnly: true},
 	{module: "github.com/google/go-cmp", testOnly: true},
 	{module: "github.com/rogpeppe/go-internal/testscript", testOnly: true},
 	{module: "go.uber.org/goleak", testOnly: true},

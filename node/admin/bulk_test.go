@@ -118,7 +118,7 @@ type closedJSON struct {
 
 func closeMany(a *api, query, body string) (got closedJSON) {
 	a.t.Helper()
-	answer := a.expect("POST", "/api/v1/connections/close"+query, body, 200, "")
+	answer := a.expect("POST", "/api/v1/connections/close"+query, body, 200, "", with("Content-Type", "application/json"))
 	if err := json.Unmarshal([]byte(answer.body), &got); err != nil {
 		a.t.Fatal(err)
 	}

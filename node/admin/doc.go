@@ -32,7 +32,8 @@
 //
 //	resource             without a token                   with a token
 //	/livez, /readyz      everybody                         everybody
-//	/problems/...        loopback, by an allowed Host      everybody
+//	/problems/...,
+//	/openapi.yaml        loopback, by an allowed Host      everybody
 //	all else             loopback, by an allowed Host      who bears a token for it
 //
 // Methods that change something are refused to pages of other origins. The

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// OpenAPI is the document of the API.
+var OpenAPI = openAPI
+
 // A Target is what a Handler needs of a node.
 type Target = target
 

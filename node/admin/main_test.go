@@ -104,7 +104,11 @@ func (a *api) do(method, target, body string, edit ...func(r *http.Request)) ans
 	if err != nil {
 		a.t.Fatalf("%s %s: %v", method, target, err)
 	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	got := answer{resp.StatusCode, resp.Header, string(text)}
+	if err := checkContract(r, body, got); err != nil {
+		a.t.Error(err)
+	}
+	return got
 }
 
 // get makes a GET that is to succeed, and decodes its JSON into v.

@@ -68,8 +68,8 @@ func (h *Handler) takeMessage(w http.ResponseWriter, r *http.Request) (msg []byt
 	return h.takeBody(w, r, h.maxMessage)
 }
 
-// takeBody reads the body, of at most limit bytes, in one of the places for messages under way, which it
-// holds until done is called.
+// takeBody reads the body, of at most limit bytes, in one of the places for messages
+// under way, which it holds until done is called.
 func (h *Handler) takeBody(w http.ResponseWriter, r *http.Request, limit int64) (msg []byte, done func(), err error) {
 	select {
 	case h.sending <- struct{}{}:

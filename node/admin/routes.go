@@ -41,6 +41,7 @@ func (h *Handler) resources() []*resource {
 			"GET":    h.asGateway(h.gatewayShow),
 			"DELETE": h.asGateway(h.gatewayClose),
 		}},
+		{h: h, path: "/openapi.yaml", access: forReaders, methods: map[string]action{"GET": h.document}},
 		{h: h, path: "/debug/pprof/{$}", access: forBearers, reads: ScopeAdmin, methods: map[string]action{"GET": h.profiles}},
 		{h: h, path: "/debug/pprof/{name}", access: forBearers, reads: ScopeAdmin, methods: map[string]action{"GET": h.profile}},
 		{h: h, path: "/metrics", access: forBearers, methods: map[string]action{"GET": h.scrape}},

@@ -35,7 +35,7 @@ func wanted(route string) string {
 		}
 	}
 	switch {
-	case path == "/livez" || path == "/readyz" || path == "/problems/{slug}":
+	case path == "/livez" || path == "/readyz" || path == "/problems/{slug}" || path == "/openapi.yaml":
 		return ""
 	case method == "GET":
 		return "read"
