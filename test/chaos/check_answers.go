@@ -15,45 +15,24 @@ const reportWithin = 2 * time.Second
 // answers compares what senders were told with what became of their messages.
 func answers(x *index) (all []Violation) {
 	for _, k := range x.keys {
-		if !x.complete(k) {
+		if x.lives[k.from] == nil {
 			continue
 		}
 		f := x.flows[k]
 		accepted, lost := 0, 0
 		for i := range f.sent {
 			r := &f.sent[i]
-			fault := ""
-			switch missing := f.missing(r); r.Word {
-			case Accepted:
+			if r.Word == Accepted {
 				accepted++
-				if missing {
+				if f.missing(r) {
 					lost++
 				}
-			case Written:
-				if missing && x.open(k.to) {
-					fault = "was written, and has not arrived"
-				}
-			case Uncertain:
-			case Gone:
-				if x.open(k.to) {
-					fault = "was answered gone, and the connection is there"
-				} else if !missing {
-					fault = "was answered gone, and has arrived"
-				}
-			case Unreachable, Backpressure, Expired, ShutDown:
-				if r.Word == ShutDown && x.lives[k.from].lives() {
-					fault = "was answered closed by a node that is not"
-				} else if !missing {
-					fault = "was refused as " + r.Word + ", and has arrived"
-				}
-			default:
-				fault = "was answered " + r.Word
 			}
-			if fault != "" {
+			if fault := x.untrue(k, r, f.missing(r)); fault != "" {
 				all = append(all, Violation{6, fmt.Sprintf("message %c%d of %s to %s %s", k.stream, r.Seq, k.from, k.to, fault)})
 			}
 		}
-		if !x.open(k.to) {
+		if !x.open(k.to) || !x.complete(k) {
 			continue
 		}
 		switch reported, certain := f.reports(); {
@@ -64,6 +43,36 @@ func answers(x *index) (all []Violation) {
 		}
 	}
 	return all
+}
+
+// untrue returns what is wrong with the answer that a sender had, which may have
+// ended since.
+func (x *index) untrue(k flowKey, r *Record, missing bool) string {
+	switch r.Word {
+	case Accepted, Uncertain:
+		return ""
+	case Written:
+		if missing && x.open(k.to) {
+			return "was written, and has not arrived"
+		}
+	case Gone:
+		if x.open(k.to) {
+			return "was answered gone, and the connection is there"
+		} else if !missing {
+			return "was answered gone, and has arrived"
+		}
+	case Unreachable, Backpressure, Expired, ShutDown:
+		if r.Word == ShutDown && x.lives[k.from].lives() {
+			return "was answered closed by a node that is not"
+		} else if !missing {
+			return "was refused as " + r.Word + ", and has arrived"
+		}
+	default:
+		if x.complete(k) {
+			return "was answered " + r.Word
+		}
+	}
+	return ""
 }
 
 // lateAnswers finds answers that took too long, and those that no fault excuses.

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -41,6 +42,7 @@ type membership struct {
 	id      idspace.ID
 	through idspace.NodeNumber // the node that has joined it
 	since   int64
+	until   int64 // when the connection ended
 }
 
 // groups compares what nodes published with what members received. That nothing
@@ -50,18 +52,22 @@ func groups(x *index) (all []Violation) {
 	for _, l := range x.Lives {
 		for _, r := range l.Records {
 			if r.Kind == Joined && r.Word == Accepted && x.clients[r.ID] != nil {
-				members[r.Stream] = append(members[r.Stream], membership{r.ID, l.Number, r.End})
+				until := int64(math.MaxInt64)
+				if c := x.clients[r.ID]; c.Ended {
+					until = c.EndedAt
+				}
+				members[r.Stream] = append(members[r.Stream], membership{r.ID, l.Number, r.End, until})
 			}
 		}
 	}
 	for _, l := range x.Lives {
-		if l.Number == 0 || !l.lives() {
+		if l.Number == 0 {
 			continue
 		}
 		lost := map[Record]bool{}
 		for i := range l.Records {
 			p := &l.Records[i]
-			if p.Kind != Published {
+			if p.Kind != Published || !l.judged(p.End) {
 				continue
 			}
 			if p.Word != "" && !strings.Contains(p.Word, "=") {
@@ -69,6 +75,9 @@ func groups(x *index) (all []Violation) {
 				continue
 			}
 			for _, m := range members[p.Stream] {
+				if m.since > p.Begin || m.until < p.End+arriveWithin {
+					continue
+				}
 				fault, excusable := x.reached(l, p, m)
 				if fault != "" {
 					all = append(all, Violation{19, fmt.Sprintf("message %c%d of %s to a group: member %s %s", p.Stream, p.Seq, l.Number, m.id, fault)})
@@ -78,7 +87,7 @@ func groups(x *index) (all []Violation) {
 				}
 			}
 		}
-		if counted := l.stat("group-lost"); len(lost) > counted {
+		if counted := l.stat("group-lost"); l.lives() && len(lost) > counted {
 			all = append(all, Violation{19, fmt.Sprintf("%d times a message of %s to a group has not come to a node that took it, and %d are counted as lost", len(lost), l.Number, counted)})
 		}
 	}
@@ -88,7 +97,7 @@ func groups(x *index) (all []Violation) {
 // reached judges what became of a message to a group at a member. Excusable is a
 // loss that the publisher must have counted.
 func (x *index) reached(l *Life, p *Record, m membership) (fault string, excusable bool) {
-	owner, c := x.lives[m.id.Node()], x.clients[m.id]
+	owner := x.lives[m.id.Node()]
 	arrived := x.arrived(flowKey{l.Number, m.id, p.Stream}, p.Seq)
 	outcome, failed := failure(p.Word, m.id.Node())
 	switch {
@@ -96,8 +105,6 @@ func (x *index) reached(l *Life, p *Record, m membership) (fault string, excusab
 		return "has it, and its node failed as " + outcome, false
 	case arrived || owner == nil:
 		return "", false
-	case !x.open(m.id) && (!c.Ended || c.EndedAt < p.End+arriveWithin):
-		return "", false // it may have ended first
 	case failed && x.excused(l.Number, owner.Number, p.Begin, p.End):
 		return "", false
 	case failed:

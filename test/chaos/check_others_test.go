@@ -63,6 +63,11 @@ func published(seq int) func(chaos.Record) bool {
 	return func(r chaos.Record) bool { return r.Kind == chaos.Published && r.Seq == seq }
 }
 
+// kill has the life that left have been killed instead.
+func kill(h *chaos.History) {
+	life(h, killed).Fate, life(h, killed).Left = chaos.Killed, false
+}
+
 func add(h *chaos.History, n idspace.NodeNumber, r chaos.Record) {
 	life(h, n).Records = append(life(h, n).Records, r)
 }
@@ -150,6 +155,29 @@ func TestChecksOfWatchesGroupsAndLivesFindWhatTheyAreFor(t *testing.T) {
 		"an open under another number": {func(h *chaos.History) {
 			add(h, killed, chaos.Record{Kind: chaos.Opened, ID: id(other+5, 1)})
 		}, 7, "no id of this node"},
+		"told falsely, and killed": {func(h *chaos.History) {
+			kill(h)
+			add(h, killed, chaos.Record{Kind: chaos.Watched, ID: atFirst, Begin: 5 * second, End: 5 * second})
+			add(h, killed, chaos.Record{Kind: chaos.Noticed, ID: atFirst, End: 20 * second, Word: "closed:idle"})
+		}, 18, "and the connection is there"},
+		"not told in time, and killed": {func(h *chaos.History) {
+			kill(h)
+			add(h, killed, chaos.Record{Kind: chaos.Watched, ID: left, Begin: 5 * second, End: 5 * second})
+			client(h, left).EndedAt = 15 * second
+		}, 18, "not told of the end"},
+		"killed before it was told": {func(h *chaos.History) {
+			kill(h)
+			add(h, killed, chaos.Record{Kind: chaos.Watched, ID: left, Begin: 5 * second, End: 5 * second})
+			client(h, left).EndedAt = 45 * second
+		}, 0, ""},
+		"published in vain, and killed": {func(h *chaos.History) {
+			kill(h)
+			publish(h, killed, 1, 20*second, "", false)
+		}, 19, "has not got it"},
+		"written in vain, and killed": {func(h *chaos.History) {
+			kill(h)
+			lose(h, atFirst, killed, chaos.StreamWait, 3)
+		}, 6, "was written, and has not arrived"},
 		"a lesser number": {func(h *chaos.History) {
 			add(h, killed, chaos.Record{Kind: chaos.Reborn, ID: idspace.ID(killed - 1), Begin: 51 * second, End: 52 * second})
 		}, 20, "and went on with"},

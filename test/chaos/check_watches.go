@@ -44,7 +44,7 @@ func (v *vigil) closed() *Record {
 func watches(x *index) (all []Violation) {
 	ends := x.ends()
 	for _, l := range x.Lives {
-		if l.Number == 0 || !l.lives() {
+		if l.Number == 0 {
 			continue
 		}
 		vigils, order := l.vigils()
@@ -66,6 +66,9 @@ func watches(x *index) (all []Violation) {
 func (l *Life) vigils() (vigils map[idspace.ID]*vigil, order []idspace.ID) {
 	vigils = map[idspace.ID]*vigil{}
 	for _, r := range l.Records {
+		if !l.judged(r.End) {
+			continue
+		}
 		switch r.Kind { //nolint:exhaustive // the others are not of watches
 		case Watched:
 			vigils[r.ID] = &vigil{since: r.Begin}
@@ -136,15 +139,17 @@ func (x *index) toldTruly(l *Life, id idspace.ID, v *vigil, e ending) string {
 	switch {
 	case x.open(id) && closed != nil:
 		return "closed, and the connection is there"
-	case x.open(id) && len(v.notices) > 0 && v.notices[len(v.notices)-1].Word == NoticeUnreachable:
+	case l.lives() && x.open(id) && len(v.notices) > 0 && v.notices[len(v.notices)-1].Word == NoticeUnreachable:
 		return "not told that it is reached again"
 	case x.open(id) || owner == nil || x.clients[id] == nil:
 		return ""
 	case closed == nil && owner.Fate == Wiped:
 		return "" // nobody can know
+	case closed == nil && !l.lives() && !x.hadTime(l, id):
+		return ""
 	case closed == nil:
 		return "not told of the end"
-	case v.notices[len(v.notices)-1].Word != NoticeEnd:
+	case l.lives() && v.notices[len(v.notices)-1].Word != NoticeEnd:
 		return "closed, and not the end"
 	}
 	reason := strings.TrimPrefix(closed.Word, NoticeClosed+NoticeReason)
@@ -157,6 +162,13 @@ func (x *index) toldTruly(l *Life, id idspace.ID, v *vigil, e ending) string {
 		return fmt.Sprintf("its node ended at %v", time.Duration(e.before))
 	}
 	return ""
+}
+
+// hadTime reports whether a life that has ended had time to hear of the end of a
+// connection before.
+func (x *index) hadTime(l *Life, id idspace.ID) bool {
+	c := x.clients[id]
+	return c.EndedAt != 0 && c.EndedAt+arriveWithin < l.End && !x.excused(l.Number, id.Node(), c.EndedAt, c.EndedAt+arriveWithin)
 }
 
 // ends returns what may have ended each connection.
@@ -209,7 +221,7 @@ func (x *index) ends() map[idspace.ID]ending {
 func (x *index) afterClosed(l *Life, vigils map[idspace.ID]*vigil) (all []Violation) {
 	for i := range l.Records {
 		r := &l.Records[i]
-		if r.Kind != Sent || vigils[r.ID] == nil {
+		if r.Kind != Sent || vigils[r.ID] == nil || !l.judged(r.End) {
 			continue
 		}
 		closed := vigils[r.ID].closed()

@@ -32,6 +32,10 @@ type Life struct {
 // lives reports whether all that the life did is recorded, and judged by it.
 func (l *Life) lives() bool { return l.End == 0 }
 
+// judged reports whether what the life did at a time is: it was there, and not about
+// to end.
+func (l *Life) judged(at int64) bool { return l.lives() || at < l.End }
+
 // A Client is one connection.
 type Client struct {
 	ID      idspace.ID // from the greeting; 0 without
