@@ -111,7 +111,7 @@ func (o *owner) Describe(id ID) ([]byte, error) {
 // ending is judge for other nodes: to them a connection of a node that closes
 // is gone.
 func (c *localCarrier) ending(id ID, err error) error {
-	if errors.Is(err, ErrClosed) {
+	if err != nil && errors.Is(err, ErrClosed) {
 		err = c.clients.Gone(id)
 	}
 	return c.judge(id, err)

@@ -90,8 +90,11 @@ func (c *localCarrier) describe(_ context.Context, id ID) (ConnInfo, error) {
 
 // judge tells an id that had its connection from one that is still to come.
 func (c *localCarrier) judge(id ID, err error) error {
+	if err == nil {
+		return nil // as nearly always, on the way of every message
+	}
 	given := !c.ids.Owns(id.Node()) && id.Node() <= c.ids.Newest() // up, with its number: see Sequence.Retire
-	if err != nil && errors.Is(err, ErrGone) && !c.ids.Issued(id) && !given {
+	if errors.Is(err, ErrGone) && !c.ids.Issued(id) && !given {
 		return ErrNeverIssued
 	}
 	return err
