@@ -26,8 +26,11 @@ type application interface {
 	wait()
 }
 
-// attaches reports whether workers are the application.
-func (r *runCommand) attaches() bool { return r.App == "attach" || r.Attach != "" }
+// attaches reports whether the application is elsewhere: workers, or a webhook.
+func (r *runCommand) attaches() bool { return r.listens() || r.Webhook != "" }
+
+// listens reports whether workers may attach.
+func (r *runCommand) listens() bool { return r.App == "attach" || r.Attach != "" }
 
 // attachAddress is where workers attach.
 func (r *runCommand) attachAddress() string {
@@ -40,9 +43,13 @@ func (r *runCommand) attachAddress() string {
 // checkAttach finds what is wrong with the settings of attach.
 func (r *runCommand) checkAttach() error {
 	switch {
-	case r.Attach != "" && r.App == "sink":
-		return badUse("--attach %s beside --app sink: one of them", r.Attach)
-	case !r.attaches() && (r.AttachTokenFile != "" || r.AttachAckTimeout != 0):
+	case r.attaches() && r.App == "sink":
+		return badUse("--attach %s, --webhook %s beside --app sink: one of them", orDash(r.Attach), orDash(r.Webhook))
+	case (r.Webhook == "") != (r.WebhookSecret == ""):
+		return badUse("--webhook %s and --webhook-secret-file %s: one needs the other", orDash(r.Webhook), orDash(r.WebhookSecret))
+	case r.Webhook == "" && len(r.WebhookEvents) > 0:
+		return badUse("--webhook-events is for --webhook URL: give that, too")
+	case !r.listens() && (r.AttachTokenFile != "" || r.AttachAckTimeout != 0):
 		return badUse("--attach-token-file and --attach-ack-timeout are for a node that workers attach to: give --attach ADDR, too")
 	case r.AttachAckTimeout != 0 && r.AttachAckTimeout < time.Second:
 		return badUse("--attach-ack-timeout %v (key attach.ack_timeout): want 0, or 1s or more", r.AttachAckTimeout)
@@ -52,8 +59,9 @@ func (r *runCommand) checkAttach() error {
 
 // workers are an application in other processes.
 type workers struct {
-	ln     net.Listener
+	ln     net.Listener // nil if there is a webhook alone
 	tokens []attach.Token
+	hook   *attach.Webhook // nil without one
 	server *attach.Server
 	wg     sync.WaitGroup
 }
@@ -62,6 +70,9 @@ type workers struct {
 // only those of this machine do, at a Unix socket those of this user.
 func (r *runCommand) openWorkers(ctx context.Context) (*workers, error) {
 	w, address := &workers{}, r.attachAddress()
+	if err := r.readWebhook(w); err != nil || !r.listens() {
+		return w, err
+	}
 	if r.AttachTokenFile != "" {
 		file, err := os.Open(r.AttachTokenFile)
 		if err != nil {
@@ -150,20 +161,54 @@ func (u *unlinked) Close() error {
 	return u.Listener.Close()
 }
 
+// readWebhook reads the settings of the webhook, if there is one.
+func (r *runCommand) readWebhook(w *workers) error {
+	if r.Webhook == "" {
+		return nil
+	}
+	secret, err := readToken(r.WebhookSecret)
+	if err != nil {
+		return fmt.Errorf("--webhook-secret-file: %w", err)
+	}
+	w.hook = &attach.Webhook{URL: r.Webhook, Secret: []byte(secret)}
+	for _, name := range r.WebhookEvents {
+		event, ok := eventTypes[name]
+		if !ok {
+			return badUse("--webhook-events %s (key webhook.events): want open, data or close", name)
+		}
+		w.hook.Events = append(w.hook.Events, event)
+	}
+	if err := w.hook.Check(); err != nil {
+		return badUse("--webhook (keys webhook.…): %w", err)
+	}
+	return nil
+}
+
+// eventTypes are those of --webhook-events.
+var eventTypes = map[string]node.EventType{"open": node.EventOpen, "data": node.EventMessage, "close": node.EventClose}
+
 // close ends the listener, also of workers that have no node.
-func (w *workers) close() { w.ln.Close() }
+func (w *workers) close() {
+	if w.ln != nil {
+		w.ln.Close()
+	}
+}
 
 // start makes the workers the application of n, until it is closed.
 func (w *workers) start(ctx context.Context, n *node.Node, ackTimeout time.Duration, logger *slog.Logger) error {
 	var err error
 	w.server, err = attach.New(attach.Config{
-		Node: n, Tokens: w.tokens, AckTimeout: ackTimeout, NodeName: selfOf(n).Name, Logger: logger,
+		Node: n, Tokens: w.tokens, Webhook: w.hook, AckTimeout: ackTimeout, NodeName: selfOf(n).Name, Logger: logger,
 	})
 	if err != nil {
 		return err
 	}
+	var listeners []net.Listener
+	if w.ln != nil {
+		listeners = append(listeners, w.ln)
+	}
 	w.wg.Go(func() {
-		if err := w.server.Run(context.WithoutCancel(ctx), w.ln); err != nil {
+		if err := w.server.Run(context.WithoutCancel(ctx), listeners...); err != nil {
 			logger.Error("workers can no longer attach", "err", err)
 		}
 	})
@@ -174,7 +219,7 @@ func (w *workers) wait() { w.wg.Wait() }
 
 // warnOfLosses says what a stop waits for when nobody takes the events.
 func (w *workers) warnOfLosses(logger *slog.Logger) {
-	if st := w.server.Stats(); st.Sessions == 0 {
+	if st := w.server.Stats(); st.Sessions == 0 && w.hook == nil {
 		logger.Warn("no worker is attached: events that wait are lost if none comes", "waiting", st.Waiting)
 	}
 }
@@ -189,8 +234,13 @@ func (r *runCommand) startApplication(ctx context.Context, n *node.Node, w *work
 
 // application is what announce says of it.
 func (r *runCommand) application() string {
-	if r.attaches() {
+	switch {
+	case r.listens() && r.Webhook != "":
+		return "attach, at " + r.attachAddress() + ", and a webhook"
+	case r.listens():
 		return "attach, at " + r.attachAddress()
+	case r.Webhook != "":
+		return "a webhook"
 	}
 	return r.App
 }

@@ -27,6 +27,13 @@ func TestSettingsOfAttachAreChecked(t *testing.T) {
 	}{
 		{"--attach 127.0.0.1:0 --app sink", "beside --app sink"},
 		{"--attach-token-file x", "give --attach ADDR"},
+		{"--webhook http://x/", "one needs the other"},
+		{"--webhook-secret-file x", "one needs the other"},
+		{"--webhook-events open", "is for --webhook"},
+		{"--webhook http://x/ --webhook-events open,loud --webhook-secret-file " + tokens, "--webhook-events loud"},
+		{"--webhook http://x/ --webhook-secret-file " + dir + "/none", "no such file"},
+		{"--webhook ftp://x/ --webhook-secret-file " + tokens, `Webhook.URL "ftp://x/": allowed are http://HOST/PATH`},
+		{"--webhook http://x/ --webhook-secret-file " + tokens + " --attach-token-file x", "give --attach ADDR"},
 		{"--attach-ack-timeout 5s", "give --attach ADDR"},
 		{"--attach 127.0.0.1:0 --attach-ack-timeout 5ms", "--attach-ack-timeout 5ms (key attach.ack_timeout): want 0, or 1s or more"},
 		{"--attach 0.0.0.0:0", "beyond loopback a worker needs a token"},

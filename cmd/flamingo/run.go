@@ -25,6 +25,9 @@ type runCommand struct {
 	Attach           string        `group:"clients" key:"attach.address" placeholder:"ADDR" help:"Where these attach, HOST:PORT or unix:PATH; it implies --app attach, which alone means 127.0.0.1:4140. Beyond loopback with --attach-token-file alone."`
 	AttachTokenFile  string        `group:"clients" key:"attach.token_file" placeholder:"FILE" help:"File with the tokens that they show, one a line, each followed by its scopes if it does not have all: events, send, read."`
 	AttachAckTimeout time.Duration `group:"clients" key:"attach.ack_timeout" placeholder:"TIME" help:"How long one of them may leave an event unacknowledged before others take over, at least 1s; 0 is 1m."`
+	Webhook          string        `group:"clients" key:"webhook.url" placeholder:"URL" help:"Post opens, messages and closes there, http or https, and do what the answer says; see docs/webhooks.md. It is the application, beside those that attach with --attach."`
+	WebhookSecret    string        `group:"clients" name:"webhook-secret-file" key:"webhook.secret_file" placeholder:"FILE" help:"File with the secret that signs what is posted, one line of at least 16 bytes. Needed."`
+	WebhookEvents    []string      `group:"clients" key:"webhook.events" placeholder:"TYPE" help:"Which of open, data and close are posted; if nothing is said all."`
 	MaxConns         int           `group:"clients" key:"limits.max_conns" placeholder:"N" help:"Bound of the connections; 0 is what the limit of open files leaves."`
 	ActivityTimeout  time.Duration `group:"clients" key:"limits.activity_timeout" placeholder:"TIME" help:"End connections that are silent for so long; 0 is never."`
 	MaxMessage       size          `group:"clients" key:"limits.max_message" placeholder:"SIZE" help:"Longest message, such as 64KiB; 0 is 1MiB, and 1024 bytes of framing raw."`

@@ -104,6 +104,7 @@ func TestEverySettingIsAFlagAndAKey(t *testing.T) {
 		"limits.total_meta_bytes", "limits.total_output_bytes",
 		"listen", "log.format", "log.level",
 		"node.data", "node.ephemeral", "node.loops", "node.name", "node.portable",
+		"webhook.events", "webhook.secret_file", "webhook.url",
 	}
 	flags := flagsOf(t)
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(flags))); diff != "" {

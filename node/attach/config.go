@@ -26,6 +26,9 @@ type Config struct {
 	// Tokens are who may attach. None means everybody who can connect.
 	Tokens []Token
 
+	// Webhook is posted events to, beside the workers. Nil means none.
+	Webhook *Webhook
+
 	// AckTimeout ends the session of a worker that has not acknowledged its oldest
 	// event for so long. Zero means DefaultAckTimeout; at least 1 s.
 	AckTimeout time.Duration
@@ -72,6 +75,9 @@ func (c Config) check() error {
 		if t.scopes == 0 {
 			faults = append(faults, fmt.Errorf("%w: Tokens: the one at %d has no scope: use ParseTokens", node.ErrBadOption, i))
 		}
+	}
+	if c.Webhook != nil {
+		faults = append(faults, c.Webhook.Check())
 	}
 	return errors.Join(faults...)
 }

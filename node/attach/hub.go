@@ -1,6 +1,8 @@
 package attach
 
 import (
+	"cmp"
+	"strconv"
 	"sync"
 	"time"
 
@@ -57,7 +59,7 @@ func newHub(done func([]node.Event)) *hub {
 func (h *hub) add(f *feed) (replaced *feed) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f.first, f.mixed = 1, mix(hashName(f.name))
+	f.first, f.mixed = 1, mix(hashName(cmp.Or(f.name, strconv.FormatUint(f.number, 10))))
 	h.sessions[f.number] = f
 	if f.name != "" {
 		replaced = h.byName[f.name]

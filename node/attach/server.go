@@ -20,7 +20,7 @@ type Server struct {
 	logger *slog.Logger
 	hub    *hub
 
-	actions, refused, strangers atomic.Uint64
+	actions, refused, strangers, posts, postsFailed atomic.Uint64
 
 	mu       sync.Mutex
 	sessions map[uint64]*session // guarded by mu: those that were welcomed, by their number
@@ -64,6 +64,10 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 				cancel(err)
 			}
 		})
+	}
+	if s.cfg.Webhook != nil {
+		h := newHook(s, *s.cfg.Webhook)
+		running.Go(func() { h.run(serving) })
 	}
 	err := s.cfg.Node.TakeEvents(ctx, s.hub.put)
 	s.mu.Lock()
@@ -182,6 +186,8 @@ type Stats struct {
 	Acknowledged uint64            // events
 	Actions      uint64            // outcomes of actions
 	Failed       uint64            // of those, other than accepted
+	Posts        uint64            // attempts of the webhook
+	PostsFailed  uint64            // of those, without success
 	Strangers    uint64            // streams that did not become a session
 	Ended        map[string]uint64 // sessions, by why; those that were not welcomed too
 }
@@ -192,6 +198,7 @@ func (s *Server) Stats() Stats {
 	sessions := len(s.sessions)
 	s.mu.Unlock()
 	st := s.hub.stats()
+	st.Posts, st.PostsFailed = s.posts.Load(), s.postsFailed.Load()
 	st.Sessions, st.Actions, st.Failed, st.Strangers = sessions, s.actions.Load(), s.refused.Load(), s.strangers.Load()
 	return st
 }
