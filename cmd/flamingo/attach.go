@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -166,11 +167,15 @@ func (r *runCommand) readWebhook(w *workers) error {
 	if r.Webhook == "" {
 		return nil
 	}
-	secret, err := readToken(r.WebhookSecret)
+	secret, err := os.ReadFile(r.WebhookSecret)
 	if err != nil {
-		return fmt.Errorf("--webhook-secret-file: %w", err)
+		return badUse("--webhook-secret-file: %w", err)
 	}
-	w.hook = &attach.Webhook{URL: r.Webhook, Secret: []byte(secret)}
+	secret = bytes.TrimSpace(secret)
+	if bytes.ContainsAny(secret, "\r\n") {
+		return badUse("--webhook-secret-file %s (key webhook.secret_file): want one line", r.WebhookSecret)
+	}
+	w.hook = &attach.Webhook{URL: r.Webhook, Secret: secret}
 	for _, name := range r.WebhookEvents {
 		event, ok := eventTypes[name]
 		if !ok {

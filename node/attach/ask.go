@@ -168,10 +168,13 @@ func namesOf(missing []*node.NodeError) (names []string) {
 // watches are those of one session, by the requests that began them.
 type watches struct {
 	mu  sync.Mutex
-	all map[uint64]context.CancelFunc // guarded by mu; nil before the first
+	all map[uint64]*watch // guarded by mu; nil before the first
 }
 
-func (w *watches) add(request uint64, cancel context.CancelFunc) error {
+// A watch is one that has not ended.
+type watch struct{ cancel context.CancelFunc }
+
+func (w *watches) add(request uint64, one *watch) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch _, known := w.all[request]; {
@@ -180,20 +183,30 @@ func (w *watches) add(request uint64, cancel context.CancelFunc) error {
 	case len(w.all) == maxWatches:
 		return outcomeError(limit)
 	case w.all == nil:
-		w.all = make(map[uint64]context.CancelFunc)
+		w.all = make(map[uint64]*watch)
 	}
-	w.all[request] = cancel
+	w.all[request] = one
 	return nil
 }
 
-// remove ends a watch, if it is there.
-func (w *watches) remove(request uint64) {
+// end ends the watch of a request, if there is one.
+func (w *watches) end(request uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if cancel := w.all[request]; cancel != nil {
-		cancel()
+	if one := w.all[request]; one != nil {
+		one.cancel()
+		delete(w.all, request)
 	}
-	delete(w.all, request)
+}
+
+// ended forgets a watch that has ended, unless its request has begun another one since.
+func (w *watches) ended(request uint64, one *watch) {
+	one.cancel()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all[request] == one {
+		delete(w.all, request)
+	}
 }
 
 func (ss *session) watchOrNot(a *ask) error {
@@ -201,26 +214,29 @@ func (ss *session) watchOrNot(a *ask) error {
 		return err
 	}
 	if a.what == askUnwatch {
-		ss.watches.remove(a.number)
+		ss.watches.end(a.number)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ss.ctx)
-	if err := ss.watches.add(a.request, cancel); err != nil {
+	one := &watch{cancel}
+	if err := ss.watches.add(a.request, one); err != nil {
 		cancel()
 		return err
 	}
 	events, err := ss.server.cfg.Node.Watch(ctx, a.id)
 	if err != nil {
-		ss.watches.remove(a.request)
+		ss.watches.ended(a.request, one)
 		return err
 	}
-	ss.running.Go(func() { ss.watch(ctx, a.request, events) })
+	ss.running.Go(func() {
+		defer ss.watches.ended(a.request, one)
+		ss.watch(ctx, a.request, events)
+	})
 	return nil
 }
 
 // watch hands on what a watch says, one notice at a time.
 func (ss *session) watch(ctx context.Context, request uint64, events <-chan node.WatchEvent) {
-	defer ss.watches.remove(request)
 	for e := range events {
 		select {
 		case ss.notices <- struct{}{}:

@@ -107,8 +107,8 @@ const (
 	maxToken = 1024
 )
 
-// ParseTokens reads a file of tokens: one a line, followed by blanks and its scopes,
-// which are events, send and read; without any it has all. Empty lines and those
+// ParseTokens reads a file of tokens: one a line, followed by its scopes, which are
+// events, send and read, with commas or blanks between them; without any it has all. Empty lines and those
 // that begin with # do not count. The error names the line, and never the token.
 func ParseTokens(r io.Reader) ([]Token, error) {
 	var tokens []Token
@@ -127,7 +127,7 @@ func ParseTokens(r io.Reader) ([]Token, error) {
 			return nil, fmt.Errorf("line %d: the token of line %d once more", n, first)
 		}
 		seen[t.hash] = n
-		for _, word := range words[1:] {
+		for word := range strings.FieldsFuncSeq(strings.Join(words[1:], ","), func(c rune) bool { return c == ',' }) {
 			scope, ok := scopeNames[word]
 			if !ok {
 				return nil, fmt.Errorf("line %d: scope %.40q: allowed are events, send and read", n, word)

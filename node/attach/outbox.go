@@ -173,9 +173,7 @@ func (ss *session) write() {
 
 // flush writes b. After an error the session ends.
 func (ss *session) flush(b []byte) error {
-	if !ss.outbox.ending() {
-		_ = ss.nc.SetWriteDeadline(time.Now().Add(silence)) // if it cannot be, the write fails
-	}
+	ss.nc.allowWrite(silence)
 	_, err := ss.nc.Write(b)
 	if err != nil {
 		e := endingOf(err)
@@ -195,7 +193,8 @@ func (ss *session) abandon(e ending) {
 		return
 	}
 	ss.broken.Store(true)
-	ss.nc.endBy(time.Now().Add(farewell))
+	end := time.Now().Add(farewell)
+	ss.nc.endBy(end, end)
 }
 
 // writeEnd writes what is left and why the session has ended. If that fails nobody

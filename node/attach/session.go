@@ -106,9 +106,9 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, opened func()) {
 // open finds the form, and takes the hello. After an error without a stream nothing
 // can be said to the worker.
 func (ss *session) open() error {
-	late := time.AfterFunc(helloTimeout, func() { ss.nc.endBy(time.Now()) })
+	late := time.AfterFunc(helloTimeout, func() { now := time.Now(); ss.nc.endBy(now, now) })
 	defer late.Stop()
-	_ = ss.nc.SetWriteDeadline(time.Now().Add(helloTimeout)) // if it cannot be, the write fails
+	ss.nc.allowWrite(helloTimeout)
 	st, err := openStream(ss.nc, len(ss.server.cfg.Tokens) > 0)
 	if err != nil {
 		return err
@@ -282,8 +282,7 @@ func (ss *session) stop(e ending) ending {
 	e, first := ss.outbox.end(e)
 	if first {
 		now := time.Now()
-		ss.nc.endBy(now)
-		_ = ss.nc.SetWriteDeadline(now.Add(farewell)) // as in open
+		ss.nc.endBy(now, now.Add(farewell))
 	}
 	return e
 }

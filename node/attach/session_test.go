@@ -348,7 +348,7 @@ func TestEventIsAcknowledgedOnce(t *testing.T) {
 
 func TestTokensAndScopes(t *testing.T) {
 	const events, sends, reads, all = "events-0123456789", "sends-0123456789a", "reads-0123456789a", "all-0123456789abc"
-	file := "# workers\n" + events + " events\n\n" + sends + "\tsend\n" + reads + " read\n" + all + "\n"
+	file := "# workers\n" + events + " events\n\n" + sends + "\tsend\n" + reads + " read\n" + all + " send,events,read\n"
 	tokens, err := attach.ParseTokens(strings.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
@@ -554,10 +554,12 @@ func TestWatches(t *testing.T) {
 		r.seen <- node.WatchEvent{State: node.WatchClosed, Reason: node.ReasonIdle, At: time.UnixMilli(1234)}
 		w.expect(frame{"type": "watched", "request": 5, "state": "closed", "reason": "idle", "at": 1234})
 		w.say(frame{"type": "ask", "request": 6, "what": "unwatch", "number": 5})
+		w.say(ask) // at once: the end of the one before does not end it
 		w.expect(frame{"type": "answer", "request": 6, "outcome": "accepted"})
-		synctest.Wait()
-		w.say(ask)
 		w.expect(frame{"type": "answer", "request": 5, "outcome": "accepted"})
+		synctest.Wait()
+		r.seen <- node.WatchEvent{State: node.WatchReachable}
+		w.expect(frame{"type": "watched", "request": 5, "state": "reachable"})
 	})
 }
 
@@ -599,4 +601,18 @@ func TestConfigIsChecked(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "AckTimeout 1ms") || !strings.Contains(err.Error(), "Tokens") || !strings.Contains(err.Error(), "Node") {
 		t.Errorf("%v, want all three faults", err)
 	}
+}
+
+// Workers without a name are told apart: each has its share.
+func TestWorkersWithoutANameShare(t *testing.T) {
+	inRig(t, nil, func(t *testing.T, r *rig) {
+		a, b := r.attach("", 1000), r.attach("", 1000)
+		for k := range 100 {
+			r.tell(opened(k))
+		}
+		synctest.Wait()
+		if x, y := len(a.frames), len(b.frames); x+y != 100 || x < 20 || y < 20 {
+			t.Errorf("%d and %d connections of 100", x, y)
+		}
+	})
 }

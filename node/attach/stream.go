@@ -31,14 +31,14 @@ type stream interface {
 	end() []byte
 }
 
-// A lifeline is a connection whose reads end when nothing comes for too long. Both
-// times can be set by others meanwhile.
+// A lifeline is a connection whose reads end when nothing comes for too long. How long,
+// and an end of all, can be set by others meanwhile.
 type lifeline struct {
 	net.Conn
 
 	mu    sync.Mutex
 	quiet time.Duration // guarded by mu: how long a read waits
-	ended bool          // guarded by mu: the deadline stays what it is
+	ended bool          // guarded by mu: the deadlines stay what they are
 }
 
 func (l *lifeline) Read(p []byte) (int, error) {
@@ -57,12 +57,22 @@ func (l *lifeline) allow(quiet time.Duration) {
 	l.quiet = quiet
 }
 
-// endBy ends every read at that time, whatever comes.
-func (l *lifeline) endBy(at time.Time) {
+// endBy ends every read at one time, whatever comes, and every write at another.
+func (l *lifeline) endBy(read, write time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	_ = l.SetReadDeadline(at) // as above
+	_ = l.SetReadDeadline(read) // as above, as the next
+	_ = l.SetWriteDeadline(write)
+}
+
+// allowWrite gives the next write so long, unless the end is set.
+func (l *lifeline) allowWrite(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		_ = l.SetWriteDeadline(time.Now().Add(d)) // as above
+	}
 }
 
 // openStream finds out by its first bytes which form a worker speaks. pages says
