@@ -41,8 +41,8 @@ func (l *Life) next() idspace.NodeNumber {
 }
 
 // knownWithin is how long after a life has ended, and all nodes that live reach
-// each other, every node must know that it has: they ask every second, and as much
-// again as that takes on a machine that is busy.
+// each other, every node must know that it has: it asks every second, and an answer
+// takes 3 s at most.
 const knownWithin = 5 * second
 
 // afterlives finds sends to connections of a life that ended long ago, which must
@@ -69,7 +69,7 @@ func afterlives(x *index) (all []Violation) {
 				}
 			case Sent:
 				since, ended := known[r.ID.Node()]
-				if ended && l.lives() && r.Begin > since && r.Word != Gone && !x.excused(l.Number, l.Number, r.Begin, r.End) {
+				if ended && l.judged(r.End) && r.Begin > since && r.Word != Gone && !x.excused(l.Number, l.Number, r.Begin, r.End) {
 					all = append(all, Violation{20, fmt.Sprintf("message %c%d of %s to %s was answered %s, and its node has ended", r.Stream, r.Seq, l.Number, r.ID, r.Word)})
 				}
 			}

@@ -18,6 +18,7 @@
 //	6   every send has an answer in time, and a true one
 //	7   a connection opens, has its messages and closes, once
 //	8   no number and no id is issued twice
+//	9   a node that is cut off serves its clients on, and there is a leader again
 //	13  what was accepted for a connection that its node ended, as in a drain, has
 //	    arrived or is reported
 //	16  no stranger is granted a number

@@ -48,8 +48,8 @@ func (w *world) retire(s Step) (proof string, err error) {
 	return proof, errors.Join(err, w.begin(s.Node), w.welcome(s.Node))
 }
 
-// exile cuts a node off until its number is retired, and lets it come back: it
-// takes another one, and greets under that. Then it is started again, for it to be
+// exile cuts a node off, which serves its clients on, until its number is retired,
+// and lets it come back: it takes another one, and greets under that. Then it is started again, for it to be
 // judged by one number at a time.
 func (w *world) exile(s Step) (proof string, err error) {
 	p := w.node(s.Node)
@@ -57,10 +57,14 @@ func (w *world) exile(s Step) (proof string, err error) {
 		return "", err
 	}
 	retired, err := w.giveUp(p, s.Peer)
+	served := w.served(p.number(), now()-second)
 	dropped, errHear := w.hearAll()
-	proof = fmt.Sprintf("%d packets dropped, %s", dropped, retired)
+	proof = fmt.Sprintf("%d packets dropped, %s, %d messages to its clients in the last second", dropped, retired, served)
 	if err := errors.Join(err, errHear); err != nil {
 		return proof, err
+	}
+	if served == 0 {
+		return proof, fmt.Errorf("invariant 9: node %d served its clients no more when it was alone", s.Node)
 	}
 	next, err := p.awaitRebirth(w.habits.converge)
 	if err != nil {
@@ -76,6 +80,22 @@ func (w *world) exile(s Step) (proof string, err error) {
 	}
 	killed, err := w.replace(s.Node, false)
 	return fmt.Sprintf("%s, back as %s, %s", proof, next, killed), err
+}
+
+// served counts the messages of a node that its own clients have read since a time.
+func (w *world) served(n idspace.NodeNumber, since int64) (messages int) {
+	for _, u := range w.everybody() {
+		if u.id.Node() != n {
+			continue
+		}
+		got := u.told().Got
+		for i := len(got) - 1; i >= 0 && got[i].At >= since; i-- {
+			if got[i].From == n {
+				messages++
+			}
+		}
+	}
+	return messages
 }
 
 // awaitRebirth waits until the node has taken another number, and returns it.
