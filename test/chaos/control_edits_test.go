@@ -92,7 +92,7 @@ var controls = map[string]control{
 	},
 	"strangers have another key": {
 		edits: []edit{{"cluster/trust/key.go", "hkdf.Key(sha256.New, k[:], nil,", "hkdf.Key(sha256.New, make([]byte, len(k)), nil,"}},
-		steps: []Step{{What: Intruding, Node: 0, Peer: 1}}, invariant: 16, secret: true,
+		steps: []Step{{What: Intruding, Node: 0, Peer: 1, For: 40 * time.Second}}, invariant: 16, secret: true,
 	},
 	"watches are told of ends": {
 		edits: []edit{{"node/watches_heard.go", "\t\tw.endLocked(e.id, closedEvent(e.end))\n", `

@@ -171,5 +171,5 @@ func (w *world) intrude(s Step) (proof string, err error) {
 	if w.keyFile == "" {
 		return "nodes have no key", nil
 	}
-	return "2 strangers have asked", w.node(s.Node).tell(Order{Do: Intrude}, patience)
+	return "2 strangers have asked", w.node(s.Node).tell(Order{Do: Intrude, Count: int(s.For.Milliseconds())}, s.For+patience)
 }

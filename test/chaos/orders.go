@@ -44,5 +44,5 @@ const (
 	Drain   Verb = "drain"   // drain the node over Count milliseconds, close it and end
 	Join    Verb = "join"    // have each of IDs join GroupElsewhere
 	Retire  Verb = "retire"  // retire the number in IDs, once its node is away
-	Intrude Verb = "intrude" // have nodes without the cluster's key ask for a number
+	Intrude Verb = "intrude" // have nodes without the cluster's key ask for a number, for Count milliseconds
 )

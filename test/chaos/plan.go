@@ -108,6 +108,8 @@ func Plan(seed uint64, nodes int, counts Counts) []Step {
 				s.For = between(time.Second/10, 4*time.Second)
 			case Lead:
 				s.Node = i // way after way
+			case Intruding:
+				s.For = 3 * time.Second // enough for a node that is let in, unless the machine is busy
 			case Draining:
 				s.For = between(time.Second/2, 3*time.Second)
 			case Relay, SlowDisk:

@@ -252,7 +252,7 @@ func (s *subject) do(ctx context.Context, o chaos.Order) error {
 	case chaos.Retire:
 		return s.retire(ctx, idspace.NodeNumber(o.IDs[0]))
 	case chaos.Intrude:
-		return s.intrude(ctx)
+		return s.intrude(ctx, time.Duration(o.Count)*time.Millisecond)
 	case chaos.Kick:
 		for _, id := range o.IDs {
 			r := chaos.Record{Kind: chaos.Kicked, ID: id, Begin: now()}
@@ -278,11 +278,18 @@ func (s *subject) do(ctx context.Context, o chaos.Order) error {
 	return nil
 }
 
+// absent is the state of a node that gossip does not know of.
+const absent = "absent"
+
 // tell records links and counts.
 func (s *subject) tell() {
 	for _, n := range s.node.Nodes() {
 		if !n.Self && n.Number != 0 {
-			s.records.add(chaos.Record{Kind: chaos.Link, ID: idspace.ID(n.Number), Word: n.Link})
+			word := n.Link
+			if n.State == absent {
+				word += ", " + absent // to gossip: a link that breaks is not waited for
+			}
+			s.records.add(chaos.Record{Kind: chaos.Link, ID: idspace.ID(n.Number), Word: word})
 		}
 	}
 	st := s.node.Stats()

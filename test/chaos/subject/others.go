@@ -110,11 +110,9 @@ func (s *subject) retire(ctx context.Context, number idspace.NodeNumber) error {
 	}
 }
 
-// intrudeFor is long enough for a node that is let in to get a number.
-const intrudeFor = 3 * time.Second
-
-// intrude has a node without the key and one with another key ask for a number.
-func (s *subject) intrude(ctx context.Context) error {
+// intrude has a node without the key and one with another key ask for a number, for
+// so long or until one has it.
+func (s *subject) intrude(ctx context.Context, atMost time.Duration) error {
 	dir, err := os.MkdirTemp("", "stranger-")
 	if err != nil {
 		return err
@@ -125,7 +123,7 @@ func (s *subject) intrude(ctx context.Context) error {
 	if err := os.WriteFile(wrong, []byte(key+"\n"), 0o600); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, intrudeFor)
+	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	host, _, err := net.SplitHostPort(s.setup.Cluster)
 	if err != nil {
@@ -142,7 +140,8 @@ func (s *subject) intrude(ctx context.Context) error {
 				return // as it must be
 			}
 			s.records.add(chaos.Record{Kind: chaos.Intruded, ID: idspace.ID(n.Number()), Word: stranger.has})
-			_ = n.Close(ctx) // it has been let in, which is worse
+			cancel()
+			_ = n.Close(ctx) // at once; that it has been let in is worse
 		})
 	}
 	strangers.Wait()
