@@ -119,6 +119,7 @@ func (n *devNode) open(ctx context.Context, address string) (err error) {
 	if n.view, err = openView(ctx, address, "", admin.Config{Logger: n.opts.Logger}); err != nil {
 		return err
 	}
+	n.opts.Admin = n.view.addr.String()
 	if n.node, err = node.OpenContext(ctx, n.opts); err != nil {
 		return notOpened(ctx, n.opts, err)
 	}

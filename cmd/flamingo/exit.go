@@ -53,7 +53,10 @@ func exitCode(err error, stderr io.Writer) int {
 // node, the one that package admin has for it.
 func codeOf(err error) int {
 	var answer *problemError
+	var level verdictError
 	switch {
+	case errors.As(err, &level):
+		return level.level
 	case errors.As(err, new(usageError)):
 		return exitUsage
 	case errors.As(err, &answer):

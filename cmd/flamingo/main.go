@@ -21,13 +21,17 @@ type commands struct {
 	Publish publishCommand `cmd:"" group:"talk" help:"Send a message to a group, on all nodes."`
 	ID      idCommand      `cmd:"" name:"id" group:"talk" help:"Take an id apart; needs no node."`
 
+	Status  statusCommand  `cmd:"" group:"look" help:"The cluster on one screen, what is wrong first."`
+	Check   checkCommand   `cmd:"" group:"look" help:"Whether all is well, for monitors and scripts."`
+	Events  eventsCommand  `cmd:"" group:"look" help:"Follow what becomes of the nodes: who joins, leaves, drains, leads."`
+	RTT     rttCommand     `cmd:"" name:"rtt" group:"look" help:"Round trips between the nodes."`
 	Nodes   nodesCommand   `cmd:"" group:"look" help:"The nodes of the cluster."`
 	Conns   connsCommand   `cmd:"" group:"look" help:"The connections of a node, or one of any node."`
 	Groups  groupsCommand  `cmd:"" group:"look" help:"Groups of connections: which there are, who is in one, join, leave, close."`
 	Version versionCommand `cmd:"" group:"look" help:"The version of this program."`
 
 	Drain drainCommand `cmd:"" group:"mend" help:"Take a node out of service: its connections end one after the other, then it leaves and ends."`
-	Raft  raftCommand  `cmd:"" group:"mend" help:"What a stopped node has kept of raft."`
+	Raft  raftCommand  `cmd:"" group:"mend" help:"The voters; and what a stopped node has kept of raft."`
 
 	Keygen keygenCommand `cmd:"" group:"secure" help:"Make the key that all nodes of a cluster share."`
 	TLS    tlsCommand    `cmd:"" name:"tls" group:"secure" help:"Make certificates for nodes."`

@@ -94,17 +94,20 @@ func (l nodeList) numberOf(name string) (number string, err error) {
 
 // nodeList is the answer: the nodes as the one that was asked sees them.
 type nodeList struct {
-	Nodes []struct {
-		Name    string `json:"name"`
-		Number  string `json:"number"`
-		State   string `json:"state"`
-		Self    bool   `json:"self"`
-		Cluster string `json:"cluster_address"`
-		Admin   string `json:"admin_address"`
-		Link    string `json:"link"`
-		RTT     int64  `json:"rtt_us"`
-		Version string `json:"version"`
-	} `json:"nodes"`
+	Nodes []listedNode `json:"nodes"`
+}
+
+// A listedNode is a node as another one sees it.
+type listedNode struct {
+	Name    string `json:"name"`
+	Number  string `json:"number"`
+	State   string `json:"state"`
+	Self    bool   `json:"self"`
+	Cluster string `json:"cluster_address"`
+	Admin   string `json:"admin_address"`
+	Link    string `json:"link"`
+	RTT     int64  `json:"rtt_us"`
+	Version string `json:"version"`
 }
 
 // Run prints them as a table.

@@ -10,9 +10,11 @@ import (
 	"flamingo/idspace"
 )
 
-// raftCommand mends what a stopped node has kept of raft. It asks no node.
+// raftCommand shows raft, and mends what a stopped node has kept of it, for which
+// it asks no node.
 type raftCommand struct {
-	ForgetPromise forgetPromiseCommand `cmd:"" help:"Free a stopped node from its promise to a server that is lost for good."`
+	Status        raftStatusCommand    `cmd:"" default:"withargs" group:"look" help:"The voters, and how far each is."`
+	ForgetPromise forgetPromiseCommand `cmd:"" group:"mend" help:"Free a stopped node from its promise to a server that is lost for good."`
 }
 
 // forgetPromiseCommand does what no timeout may: see ADR 11.
