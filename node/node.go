@@ -71,6 +71,17 @@ func OpenContext(ctx context.Context, opts Opts) (*Node, error) {
 	return open(ctx, opts, surroundings{clock: systemClock})
 }
 
+// Check returns every fault of the options that Open would find before it opens
+// anything, and opens nothing itself. They match ErrBadOption.
+func (o Opts) Check() error {
+	o.Logger = slog.New(slog.DiscardHandler)
+	n := &Node{opts: o, logger: o.Logger, drain: newDraining(), closing: make(chan struct{}, 1)}
+	if _, err := n.configure(surroundings{clock: systemClock}); err != nil {
+		return fmt.Errorf("flamingo: %w", err)
+	}
+	return nil
+}
+
 // surroundings are what tests replace.
 type surroundings struct {
 	clock   clock
@@ -104,6 +115,28 @@ func open(ctx context.Context, opts Opts, s surroundings) (*Node, error) {
 // build checks the options, all at once, and then makes what needs no open
 // socket.
 func (n *Node) build(s surroundings) error {
+	membership, err := n.configure(s)
+	if err != nil {
+		return err
+	}
+	if n.opts.DataDir == "" {
+		return n.open(membership, s)
+	}
+	if err := readFormat(n.opts.DataDir); err != nil {
+		return err
+	}
+	if err := n.open(membership, s); err != nil {
+		return err
+	}
+	if err := noteFormat(n.opts.DataDir); err != nil {
+		return errors.Join(err, n.granter.Close())
+	}
+	return nil
+}
+
+// configure makes the parts that open nothing, and returns what is left for the
+// cluster; the error is every fault of the options.
+func (n *Node) configure(s surroundings) (cluster.Config, error) {
 	cfg, faults := n.opts.transportConfig()
 	n.groups = newGroups(&n.opts)
 	own := &owner{}
@@ -125,22 +158,7 @@ func (n *Node) build(s surroundings) error {
 	if err := membership.Check(); err != nil {
 		more = append(more, clusterFault(err))
 	}
-	if faults = append(faults, more...); len(faults) > 0 {
-		return errors.Join(faults...)
-	}
-	if n.opts.DataDir == "" {
-		return n.open(membership, s)
-	}
-	if err := readFormat(n.opts.DataDir); err != nil {
-		return err
-	}
-	if err := n.open(membership, s); err != nil {
-		return err
-	}
-	if err := noteFormat(n.opts.DataDir); err != nil {
-		return errors.Join(err, n.granter.Close())
-	}
-	return nil
+	return membership, errors.Join(append(faults, more...)...)
 }
 
 // open opens the data directory, and makes what grants numbers.

@@ -28,6 +28,9 @@ func openFails(t *testing.T, opts node.Opts) error {
 	if !errors.Is(err, node.ErrBadOption) {
 		t.Errorf("error does not match ErrBadOption: %v", err)
 	}
+	if checked := opts.Check(); checked == nil || checked.Error() != err.Error() {
+		t.Errorf("Check says %v, Open %v", checked, err)
+	}
 	return err
 }
 
@@ -296,4 +299,14 @@ func nextClose(t *testing.T, n *node.Node) (node.ID, node.Reason) {
 		return end{}
 	})
 	return e.id, e.why
+}
+
+func TestCheckOpensNothing(t *testing.T) {
+	opts := node.Opts{Listen: []string{"unix://" + t.TempDir() + "/clients"}, DataDir: t.TempDir() + "/data"}
+	if err := opts.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(opts.DataDir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a data directory: %v", err)
+	}
 }

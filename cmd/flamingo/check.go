@@ -14,6 +14,7 @@ const levelUnknown = 3
 // checkCommand looks at a cluster, or at a machine, for a monitor.
 type checkCommand struct {
 	Cluster checkClusterCommand `cmd:"" default:"withargs" help:"Whether the cluster is well: exit code 0, 1 warning, 2 critical, 3 unknown, as Nagios has them."`
+	Host    checkHostCommand    `cmd:"" help:"Whether a node would start on this machine, and what limits it: ports, files, kernel, clock, names."`
 }
 
 // checkClusterCommand is status for a monitor.

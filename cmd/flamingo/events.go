@@ -66,7 +66,7 @@ func (c *eventsCommand) Run(ctx context.Context, con *console) error {
 		after, _, err := c.survey(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it was interrupted, as the user wanted
+			return nil // it was interrupted, as the user wanted
 		case err != nil && reached:
 			err = c.print(con, []event{{time.Now(), "lost-contact", "", printable(err.Error())}})
 			reached = false

@@ -33,6 +33,8 @@ type commands struct {
 	Drain drainCommand `cmd:"" group:"mend" help:"Take a node out of service: its connections end one after the other, then it leaves and ends."`
 	Raft  raftCommand  `cmd:"" group:"mend" help:"The voters; and what a stopped node has kept of raft."`
 
+	Config configCommand `cmd:"" group:"configure" help:"The settings of a node."`
+
 	Keygen keygenCommand `cmd:"" group:"secure" help:"Make the key that all nodes of a cluster share."`
 	TLS    tlsCommand    `cmd:"" name:"tls" group:"secure" help:"Make certificates for nodes."`
 

@@ -15,6 +15,7 @@ var groups = []kong.Group{
 	{Key: "talk", Title: "Talk:"},
 	{Key: "look", Title: "Look:"},
 	{Key: "mend", Title: "Mend:"},
+	{Key: "configure", Title: "Configure:"},
 	{Key: "secure", Title: "Secure:"},
 	{Key: "measure", Title: "Measure:"},
 	{Key: "clients", Title: "Clients:"},
