@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // Bounds of what is asked for many connections at once.
 const (
+	maxBulk       = 8                // requests at once, whose bodies are 128 MiB
 	maxBulkIDs    = 10_000           // of one request
 	maxBulkLines  = 10_000           // messages of one request
 	bulkClosers   = 32               // closes under way at once
@@ -57,7 +59,7 @@ func (h *Handler) sendMany(n target, w http.ResponseWriter, r *http.Request) err
 	if _, err := parametersOf(r); err != nil {
 		return err
 	}
-	body, done, err := h.takeBody(w, r, max(bulkBodyLimit, 2*h.maxMessage))
+	body, done, err := h.takeBody(w, r, h.bulk, max(bulkBodyLimit, 2*h.maxMessage))
 	if err != nil {
 		return err
 	}
@@ -180,7 +182,7 @@ func (h *Handler) closeMany(n target, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	body, done, err := h.takeBody(w, r, maxBulkIDs*20)
+	body, done, err := h.takeBody(w, r, h.bulk, maxBulkIDs*20)
 	if err != nil {
 		return err
 	}
@@ -212,7 +214,7 @@ func membersOf(ctx context.Context, n target, group string) (ids []string, missi
 		if err != nil {
 			return nil, nil, err
 		}
-		missing = failedNodes(page.Missing)
+		missing = joined(missing, failedNodes(page.Missing))
 		for _, id := range page.Members {
 			ids = append(ids, id.String())
 		}
@@ -223,6 +225,17 @@ func membersOf(ctx context.Context, n target, group string) (ids []string, missi
 			return nil, nil, fail(problemTooLarge, "the group has over %d members: DELETE /api/v1/groups/{group} ends them all", maxBulkIDs)
 		}
 	}
+}
+
+// joined returns the nodes of both, each once: who has not answered for one page is
+// missing, whatever it says later.
+func joined(nodes, more []failedNode) []failedNode {
+	for _, m := range more {
+		if !slices.ContainsFunc(nodes, func(n failedNode) bool { return n.Number == m.Number }) {
+			nodes = append(nodes, m)
+		}
+	}
+	return nodes
 }
 
 // end ends the connections, or looks whether they are there, several at once.

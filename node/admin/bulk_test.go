@@ -251,3 +251,23 @@ func TestASignatureBearsATokenToAPIGatewayAlone(t *testing.T) {
 	a.expect("POST", "/@connections/"+id.String(), "x", 401, "unauthorized", with("Authorization", "AWS4-HMAC-SHA256 key/"))
 	a.expect("GET", "/api/v1/nodes", "", 401, "unauthorized", signed("key"))
 }
+
+func TestOneTooManyIsBusy(t *testing.T) {
+	a := serve(t, newHandler(t, admin.Config{}))
+	f := &fake{}
+	a.h.AttachTarget(f)
+	const line = `{"ids":["01adc9000000002a"]`
+	for range 2 * 8 { // more than there are places: each is given back
+		a.expect("POST", "/api/v1/messages", line+`,"text":"x"}`, 200, "")
+		a.expect("GET", "/metrics", "", 200, "")
+	}
+	f.taken()
+	a.h.OccupyOthers()
+	a.expect("POST", "/api/v1/messages", line+`,"text":"x"}`, 429, "busy")
+	a.expect("POST", "/api/v1/connections/close", line+"}", 429, "busy")
+	a.expect("GET", "/metrics", "", 429, "busy")
+	if calls := f.taken(); len(calls) > 0 {
+		t.Errorf("the node was asked: %+v", calls)
+	}
+	a.expect("POST", sample+"/messages", "x", 202, "") // one message has a place of its own
+}

@@ -34,6 +34,16 @@ func (h *Handler) SetNow(now func() time.Time) { h.now = now }
 // SetPatience sets how long h waits for a body.
 func (h *Handler) SetPatience(d time.Duration) { h.patience = d }
 
+// OccupyOthers makes as many scrapes and requests for many be under way as there can
+// be. They do not end.
+func (h *Handler) OccupyOthers() {
+	for _, places := range []chan struct{}{h.bulk, h.scrapes} {
+		for range cap(places) {
+			places <- struct{}{}
+		}
+	}
+}
+
 // Occupy makes as many messages be under way as there can be. They end with
 // the returned function.
 func (h *Handler) Occupy() (release func()) {

@@ -91,6 +91,8 @@ type Handler struct {
 	logger     *slog.Logger
 	now        func() time.Time
 	sending    chan struct{} // a token for each message under way; never closed
+	bulk       chan struct{} // likewise for each request for many; never closed
+	scrapes    chan struct{} // likewise for each scrape; never closed
 	patience   time.Duration // bodyTimeout
 	strangers  strangers
 	traffic    *traffic
@@ -115,6 +117,8 @@ func New(cfg Config) (*Handler, error) {
 		logger:     cfg.Logger,
 		now:        time.Now,
 		sending:    make(chan struct{}, maxSending),
+		bulk:       make(chan struct{}, maxBulk),
+		scrapes:    make(chan struct{}, maxScrapes),
 		patience:   bodyTimeout,
 		strangers:  strangers{kinds: make(map[string]*unsaid)},
 		waiting:    "starting",

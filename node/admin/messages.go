@@ -65,18 +65,18 @@ func (h *Handler) send(n target, w http.ResponseWriter, r *http.Request) error {
 
 // takeMessage is takeBody of a message.
 func (h *Handler) takeMessage(w http.ResponseWriter, r *http.Request) (msg []byte, done func(), err error) {
-	return h.takeBody(w, r, h.maxMessage)
+	return h.takeBody(w, r, h.sending, h.maxMessage)
 }
 
-// takeBody reads the body, of at most limit bytes, in one of the places for messages
-// under way, which it holds until done is called.
-func (h *Handler) takeBody(w http.ResponseWriter, r *http.Request, limit int64) (msg []byte, done func(), err error) {
+// takeBody reads the body, of at most limit bytes, in one of the places for those under
+// way, which it holds until done is called.
+func (h *Handler) takeBody(w http.ResponseWriter, r *http.Request, places chan struct{}, limit int64) (msg []byte, done func(), err error) {
 	select {
-	case h.sending <- struct{}{}:
+	case places <- struct{}{}:
 	default:
-		return nil, nil, fail(problemBusy, "%d messages are under way", cap(h.sending))
+		return nil, nil, fail(problemBusy, "%d messages are under way", cap(places))
 	}
-	done = func() { <-h.sending }
+	done = func() { <-places }
 	if msg, err = h.readBody(w, r, limit); err != nil {
 		done()
 		return nil, nil, err

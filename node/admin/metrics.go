@@ -21,7 +21,7 @@ import (
 // /api/v1/stats and for docs/metrics.md.
 
 const (
-	// maxScrapes bounds the scrapes at once; one more is answered 503.
+	// maxScrapes bounds the scrapes at once; one more is refused as busy.
 	maxScrapes = 4
 
 	prefix = "flamingo_"
@@ -248,12 +248,18 @@ func (h *Handler) scrape(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parametersOf(r); err != nil {
 		return err
 	}
+	select {
+	case h.scrapes <- struct{}{}:
+	default:
+		return fail(problemBusy, "%d scrapes are under way", cap(h.scrapes))
+	}
+	defer func() { <-h.scrapes }()
 	h.metrics.ServeHTTP(w, r)
 	return nil
 }
 
 func newScraper(h *Handler) http.Handler {
-	return promhttp.HandlerFor(newRegistry(h), promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true})
+	return promhttp.HandlerFor(newRegistry(h), promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
 // A sampleJSON is one sample of /api/v1/stats.

@@ -193,8 +193,8 @@ var problems = [...]Problem{
 		"The node that was asked belongs to no cluster, so there is no other node to retire.",
 	},
 	{
-		problemBusy, 429, "Too many messages at once", true, exitNotNow, nil,
-		"The node is busy with as many messages as it takes over HTTP at once. Nothing was sent. Try again later.",
+		problemBusy, 429, "Too many requests of this kind at once", true, exitNotNow, nil,
+		"The node is busy with as many messages, or other requests of this kind, as it takes over HTTP at once. Nothing was done. Try again later.",
 	},
 	{
 		problemNotReady, 503, "The node is not ready", true, exitNotNow, nil,

@@ -289,7 +289,7 @@ func TestRequestsThatFailByThemselvesAsAUserSeesThem(t *testing.T) {
 		got  answer
 		want string
 	}{
-		{busy, `429 {"type":"/problems/busy","title":"Too many messages at once","status":429,"detail":"256 messages are under way","instance":"MESSAGES","id":"ID","retryable":true}`},
+		{busy, `429 {"type":"/problems/busy","title":"Too many requests of this kind at once","status":429,"detail":"256 messages are under way","instance":"MESSAGES","id":"ID","retryable":true}`},
 		{ask(slow), `408 {"type":"/problems/slow-request","title":"The request took too long","status":408,"detail":"the body did not arrive within 30s","instance":"MESSAGES","id":"ID","retryable":true}`},
 		{ask(broken), `400 {"type":"/problems/bad-request","title":"The request is not understood","status":400,"detail":"body: unexpected EOF","instance":"MESSAGES","id":"ID","retryable":false}`},
 		{ask(request("POST", messages+"?ack=maybe")), `400 {"type":"/problems/bad-request","title":"The request is not understood","status":400,"detail":"ack=\"maybe\": allowed is queued or written or peer","instance":"MESSAGES","id":"ID","retryable":false}`},
