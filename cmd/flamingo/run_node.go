@@ -63,6 +63,9 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 		return errors.Join(err, stopNode(ctx, n, stopTimeout))
 	}
 	view.Attach(n)
+	if w != nil {
+		view.AttachWorkers(w.server)
+	}
 	r.announce(con, n, view.url(), logger)
 
 	err = r.untilDrained(ctx, n, w, logger)

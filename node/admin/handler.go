@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flamingo/framing"
 	"flamingo/node"
+	"flamingo/node/attach"
 )
 
 // DefaultPort is where a node is seen over HTTP, by convention.
@@ -102,6 +104,8 @@ type Handler struct {
 	mu      sync.Mutex
 	node    target // guarded by mu: nil until Attach
 	waiting string // guarded by mu: what for
+
+	workers atomic.Pointer[attach.Server] // nil until AttachWorkers
 }
 
 // New returns a Handler that has no node yet. All faults of cfg are reported at

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flamingo/node"
+	"flamingo/node/attach"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -46,7 +47,7 @@ func Metrics() []Metric {
 }
 
 // families are all families, in the order of docs/metrics.md.
-var families = slices.Concat(nodeFamilies, clientFamilies, groupFamilies, meshFamilies, clusterFamilies, apiFamilies)
+var families = slices.Concat(nodeFamilies, clientFamilies, groupFamilies, meshFamilies, clusterFamilies, workerFamilies, apiFamilies)
 
 // A family is a metric with the means to read it.
 type family struct {
@@ -155,6 +156,7 @@ type reading struct {
 	self      node.NodeInfo
 	drain     node.DrainProgress
 	closing   bool
+	workers   *attach.Stats // nil if the program is the application
 }
 
 // read takes a reading. Without a node only the families of the API have samples.
@@ -168,6 +170,7 @@ func (h *Handler) read() *reading {
 		failures: n.Failures(), began: n.Number().Time(), drain: n.DrainProgress(), closing: n.Closing(),
 	}
 	s.cluster, s.clustered = n.ClusterStats()
+	s.workers = h.workerStats()
 	nodes := n.Nodes()
 	if i := slices.IndexFunc(nodes, func(i node.NodeInfo) bool { return i.Self }); i >= 0 {
 		s.self = nodes[i]

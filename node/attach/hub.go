@@ -276,9 +276,7 @@ func (h *hub) stats() Stats {
 		st.Queued += f.queue.count - f.sent
 	}
 	for why, n := range h.ended {
-		if n > 0 {
-			st.Ended[endReason(why).String()] = n
-		}
+		st.Ended[endReason(why).String()] = n
 	}
 	return st
 }

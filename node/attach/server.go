@@ -189,7 +189,7 @@ type Stats struct {
 	Posts        uint64            // attempts of the webhook
 	PostsFailed  uint64            // of those, without success
 	Strangers    uint64            // streams that did not become a session
-	Ended        map[string]uint64 // sessions, by why; those that were not welcomed too
+	Ended        map[string]uint64 // sessions, by each why there is; those that were not welcomed too
 }
 
 // Stats returns the counts of the server.
