@@ -23,6 +23,7 @@ type commands struct {
 
 	Status  statusCommand  `cmd:"" group:"look" help:"The cluster on one screen, what is wrong first."`
 	Check   checkCommand   `cmd:"" group:"look" help:"Whether all is well, for monitors and scripts."`
+	Top     topCommand     `cmd:"" group:"look" help:"The cluster, live."`
 	Events  eventsCommand  `cmd:"" group:"look" help:"Follow what becomes of the nodes: who joins, leaves, drains, leads."`
 	RTT     rttCommand     `cmd:"" name:"rtt" group:"look" help:"Round trips between the nodes."`
 	Nodes   nodesCommand   `cmd:"" group:"look" help:"The nodes of the cluster."`
@@ -34,6 +35,8 @@ type commands struct {
 	Raft  raftCommand  `cmd:"" group:"mend" help:"The voters; and what a stopped node has kept of raft."`
 
 	Config configCommand `cmd:"" group:"configure" help:"The settings of a node."`
+
+	Completion completionCommand `cmd:"" group:"configure" help:"Have a shell complete commands and flags."`
 
 	Keygen keygenCommand `cmd:"" group:"secure" help:"Make the key that all nodes of a cluster share."`
 	TLS    tlsCommand    `cmd:"" name:"tls" group:"secure" help:"Make certificates for nodes."`
