@@ -59,7 +59,7 @@ func (o *owner) DeliverWaited(id ID, kind mesh.Kind, stage mesh.Stage, msg []byt
 		done(err)
 		return
 	}
-	track, wait := c.clients.Track, transport.Tracked.Wait
+	track, wait := c.clients.Track, transport.Tracked.Settle // who waits there has left when the time is over
 	if stage == mesh.StageAcked {
 		track, wait = c.clients.TrackAcked, transport.Tracked.WaitAcked
 	}

@@ -122,13 +122,15 @@ func (n *Node) Closes() iter.Seq2[ID, Reason] {
 	}
 }
 
-// Undelivered ranges over messages that SendData and the like accepted on this
-// node and that were not delivered after all, once for each message, with its
-// outcome: ErrGone, ErrUncertain, ErrBackpressure or, for SendDataBefore,
-// ErrExpired, and for a connection of
-// another node also what that node has refused it for, or why it was not reached.
-// It ends when the node is closed and everything was taken. What a loop that is
-// left has not seen, the next one sees, or another that waits.
+// Undelivered ranges over messages that SendData and the like accepted and that
+// were not delivered after all, once for each message, with its outcome: ErrGone,
+// ErrUncertain, ErrBackpressure or, for SendDataBefore, ErrExpired, and for a
+// connection of another node also what that node has refused it for, or why it was
+// not reached. It tells of what this node has sent until the connection's node has
+// taken it, and of what waited to be written to a connection of this node when that
+// ended, from whichever node it came; with SendDataBefore, the node that sends is
+// told of everything. It ends when the node is closed and everything was taken. What
+// a loop that is left has not seen, the next one sees, or another that waits.
 //
 // At most 4,096 notices wait; further ones are dropped and counted in Stats.
 // Messages that share connection and outcome share a notice if no other notice

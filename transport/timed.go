@@ -71,7 +71,7 @@ func (t *Transport) SendBefore(deadline time.Time, id idspace.ID, kind Kind, msg
 		defer t.timing.leave()
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()
-		switch outcome := sent.settle(ctx); {
+		switch outcome := sent.Settle(ctx); {
 		case outcome == nil:
 		case errors.Is(outcome, ErrExpired):
 			t.losses.add(id, loss{late: 1}, nil)
@@ -84,9 +84,10 @@ func (t *Transport) SendBefore(deadline time.Time, id idspace.ID, kind Kind, msg
 	return nil
 }
 
-// settle returns what became of the message: it is taken back when ctx is done,
-// or what is begun by then is waited for.
-func (m Tracked) settle(ctx context.Context) error {
+// Settle returns what became of the message: it is taken back when ctx is done, which
+// is ErrExpired, or else what is begun by then is waited for, until it is written or
+// the connection has ended. It is called once, in place of Wait.
+func (m Tracked) Settle(ctx context.Context) error {
 	select {
 	case outcome := <-m.chunk.ticket.done:
 		return m.transport.detailed(m.id, outcome)
