@@ -21,7 +21,10 @@ const DefaultPort = 4100
 // SlowClient says what becomes of a send to a client whose output queue is full.
 type SlowClient = transport.SlowPolicy
 
-// The policies for slow clients.
+// The policies for slow clients. A program of another node learns of a full client
+// by Undelivered first; from then on its SendData, SendMany and Send to that id
+// answer ErrBackpressure at once, under SlowDropNewest as under SlowFailSender, until
+// half of Opts.OutputBytes is free, or for 5 s. SendClose is never refused so.
 const (
 	SlowClose      = transport.SlowClose      // the connection ends; the send answers ErrGone
 	SlowDropNewest = transport.SlowDropNewest // the message is dropped and reported by Undelivered

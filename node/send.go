@@ -19,9 +19,11 @@ import (
 // what one node sends arrives in order and at most once. msg is the caller's again
 // on return.
 //
-// A message that is accepted and not delivered after all, because the
-// connection ends first, or because another node does not take it, is reported
-// by Undelivered.
+// A message that is accepted and not delivered after all is reported by Undelivered:
+// of this node, unless the node of the connection has taken it; then of that node,
+// where it was queued when the connection ended. A connection of another node that
+// is full, as that node has said when it refused a message for it, is
+// ErrBackpressure.
 func (n *Node) SendData(id ID, msg []byte) error { return n.SendDataAs(id, KindDefault, msg) }
 
 // SendDataAs is SendData of a message of that kind.

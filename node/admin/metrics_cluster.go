@@ -72,6 +72,15 @@ var meshFamilies = []family{
 	clusterCounter("mesh_late_outcomes_total", "Outcomes that were found when their session was over.", func(c *node.ClusterStats) uint64 { return c.Mesh.LateOutcomes }),
 	clusterCounter("mesh_reports_dropped_total", "Reports of sends that failed which found no room.", func(c *node.ClusterStats) uint64 { return c.Mesh.LostReports }),
 	clusterCounts("mesh_stream_ends_total", "Streams, and attempts at one, that ended, by reason.", "reason", mesh.ReasonIdle, func(c *node.ClusterStats) map[mesh.Reason]uint64 { return c.Mesh.Ends }),
+	clusterGauge("mesh_pressed_ids", "Connections of other nodes to which sends are refused here, as their owners have said that they are full.", func(c *node.ClusterStats) int { return c.Mesh.Pressure.Pressed }),
+	clusterCounter("mesh_pressed_refused_total", "Sends that were refused so.", func(c *node.ClusterStats) uint64 { return c.Mesh.Pressure.Refused }),
+	clusterGauge("mesh_pressure_notices", "Notices to peers of connections here that are full, not taken back; a connection counts once for each lane that was told.", func(c *node.ClusterStats) int { return c.Mesh.Pressure.Notices }),
+	clusterCounter("mesh_pressure_told_total", "Such notices since the node started.", func(c *node.ClusterStats) uint64 { return c.Mesh.Pressure.Told }),
+	inCluster(counts("mesh_pressure_unheeded_total", "Notices of pressure that had no effect, by reason: no room for them at the owner (untold) or at the sender (unkept), or about nothing that was sent (stray).", []string{"reason"}, func(s *reading, sample sampler) {
+		sample(float64(s.cluster.Mesh.Pressure.Untold), "untold")
+		sample(float64(s.cluster.Mesh.Pressure.Unkept), "unkept")
+		sample(float64(s.cluster.Mesh.Pressure.Stray), "stray")
+	})),
 }
 
 var clusterFamilies = []family{
