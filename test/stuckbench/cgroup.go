@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,6 +52,30 @@ func (g *group) most() (int64, error) {
 		return 0, err
 	}
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+}
+
+// errKilled: the limit is below what the owner needs.
+var errKilled = errors.New("the kernel has killed the node for its memory")
+
+// killed is errKilled if the kernel has killed a process of the group because of the
+// limit; nil for no group.
+func (g *group) killed() error {
+	if g == nil {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(g.dir, "memory.oom_control"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		if count, found := strings.CutPrefix(line, "oom_kill "); found {
+			if strings.TrimSpace(count) == "0" {
+				return nil
+			}
+			return errKilled
+		}
+	}
+	return errors.New("this kernel does not count whom it kills in a cgroup")
 }
 
 // remove is called when no process is left in the group.

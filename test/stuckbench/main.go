@@ -20,6 +20,9 @@ import (
 	"time"
 )
 
+// exitKilled says that the second node needs more than -limit.
+const exitKilled = 3
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -30,6 +33,9 @@ func main() {
 	}
 	if err := run(ctx, args, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "stuckbench:", err)
+		if errors.Is(err, errKilled) {
+			os.Exit(exitKilled)
+		}
 		os.Exit(1)
 	}
 }

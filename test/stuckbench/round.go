@@ -120,7 +120,7 @@ func (p *plan) round(ctx context.Context, stuck int) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, g.remove()) }()
+	defer func() { err = errors.Join(err, g.killed(), g.remove()) }() // when the nodes have ended
 	var nodes [3]*process
 	var addr string
 	for k := range nodes {
