@@ -75,8 +75,9 @@ type Config struct {
 	// Groups holds the groups of this node's connections. Nil: none has members.
 	Groups mesh.Groups
 
-	// Asked answers what other nodes ask about groups: the requests from
-	// mesh.RequestTie to mesh.RequestInterests. Nil: they are unknown.
+	// Asked answers what other nodes ask about groups and about this node: the
+	// requests from mesh.RequestTie to mesh.RequestInterests, mesh.RequestLoad and
+	// mesh.RequestDrain. Nil: they are unknown.
 	Asked mesh.Requests
 
 	// Watched keeps the watches of other nodes on those connections; Watching is

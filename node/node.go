@@ -152,7 +152,7 @@ func (n *Node) configure(s surroundings) (cluster.Config, error) {
 	membership, more := n.opts.clusterConfig()
 	membership.Network, membership.Now = s.network, s.clock.now
 	membership.Timing, membership.Election = s.gossip, s.election
-	membership.Owner, membership.Groups, membership.Asked = own, n.groups, groupRequests{n.groups, own}
+	membership.Owner, membership.Groups, membership.Asked = own, n.groups, peerRequests{groupRequests{n.groups, own}, n}
 	membership.Watched, membership.Watching, membership.Changed = peerWatches{n.watched}, n.watches, n.watches.signal
 	membership.Moved, membership.Press = n.groups.move, own.full
 	if err := membership.Check(); err != nil {

@@ -135,6 +135,9 @@ const (
 	RequestMembers   RequestKind = 9  // members of a group
 	RequestGroups    RequestKind = 10 // groups with members
 	RequestInterests RequestKind = 11 // tells which groups have members
+
+	RequestLoad  RequestKind = 15 // what a node does
+	RequestDrain RequestKind = 16 // begins the drain of a node
 )
 
 var requestNames = [...]string{
@@ -142,6 +145,7 @@ var requestNames = [...]string{
 	RequestConfirm: "confirm", RequestEndLife: "end-life", RequestJoin: "join",
 	RequestRetire: "retire", RequestContact: "contact",
 	RequestTie: "tie", RequestMembers: "members", RequestGroups: "groups", RequestInterests: "interests",
+	RequestLoad: "load", RequestDrain: "drain",
 }
 
 // String returns the request's name.

@@ -63,3 +63,15 @@ type Details = details
 // IsOurs reports whether a request for host is for a node that was told of
 // hosts.
 func IsOurs(host string, hosts ...string) bool { return newGuard(nil, hosts).isOurs(host) }
+
+// DashboardFiles returns the names of what the dashboard is made of.
+func DashboardFiles() (names []string) {
+	entries, err := dashboardFiles.ReadDir("ui")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}

@@ -81,6 +81,7 @@ type target interface {
 	grouping
 	counting
 	bulking
+	overseeing
 }
 
 var _ target = (*node.Node)(nil)
@@ -100,6 +101,7 @@ type Handler struct {
 	traffic    *traffic
 	metrics    http.Handler // of /metrics
 	settings   []Setting
+	overviews  overviews
 
 	mu      sync.Mutex
 	node    target // guarded by mu: nil until Attach
@@ -128,6 +130,7 @@ func New(cfg Config) (*Handler, error) {
 		waiting:    "starting",
 		traffic:    newTraffic(),
 		settings:   append([]Setting{}, cfg.Settings...),
+		overviews:  overviews{following: make(chan struct{}, maxFollowers)},
 	}
 	h.metrics = newScraper(h)
 	if h.maxMessage == 0 {

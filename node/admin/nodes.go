@@ -34,7 +34,12 @@ func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error 
 	if _, err := parametersOf(r); err != nil {
 		return err
 	}
-	list := memberList{Nodes: []member{}}
+	return writeJSON(w, http.StatusOK, memberList{members(n)})
+}
+
+// members returns the nodes that n sees, the oldest life first.
+func members(n target) []member {
+	all := []member{}
 	for _, i := range n.Nodes() {
 		m := member{
 			Name: i.Name, Number: i.Number, State: i.State, Self: i.Self,
@@ -43,12 +48,12 @@ func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error 
 		if i.Speaks != [2]int{} {
 			m.Speaks = &i.Speaks
 		}
-		list.Nodes = append(list.Nodes, m)
+		all = append(all, m)
 	}
-	slices.SortFunc(list.Nodes, func(a, b member) int {
+	slices.SortFunc(all, func(a, b member) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
-	return writeJSON(w, http.StatusOK, list)
+	return all
 }
 
 // retire answers POST /api/v1/nodes/{number}/retire.

@@ -17,7 +17,7 @@ import (
 // resources returns everything that is answered. A path is no pattern with a
 // method: which methods it has is said by resource, as a problem.
 func (h *Handler) resources() []*resource {
-	return append(h.groupResources(), []*resource{
+	return append(append(h.groupResources(), h.overviewResources()...), []*resource{
 		{h: h, path: "/livez", access: forEverybody, methods: map[string]action{"GET": h.livez}},
 		{h: h, path: "/readyz", access: forEverybody, methods: map[string]action{"GET": h.readyz}},
 		{h: h, path: "/problems/{slug}", access: forReaders, methods: map[string]action{"GET": h.help}},

@@ -23,7 +23,7 @@ func tokensOf() []admin.Token {
 
 // adminRoutes are what only the scope admin is for.
 var adminRoutes = []string{
-	"POST /api/v1/drain", "POST /api/v1/nodes/{number}/retire", "GET /api/v1/config", "GET /debug/pprof/", "GET /debug/pprof/{name}",
+	"POST /api/v1/drain", "POST /api/v1/nodes/{number}/retire", "POST /api/v1/nodes/{number}/drain", "GET /api/v1/config", "GET /debug/pprof/", "GET /debug/pprof/{name}",
 }
 
 // wanted is the scope that a route asks for, as the page says it.
@@ -35,7 +35,7 @@ func wanted(route string) string {
 		}
 	}
 	switch {
-	case path == "/livez" || path == "/readyz" || path == "/problems/{slug}" || path == "/openapi.yaml":
+	case path == "/livez" || path == "/readyz" || path == "/problems/{slug}" || path == "/openapi.yaml" || strings.HasPrefix(path, "/ui"):
 		return ""
 	case method == "GET":
 		return "read"
