@@ -21,7 +21,7 @@ import (
 const wsPeer = "peers/ws"
 
 func TestWebSocketsOfNPMSpeakWithANode(t *testing.T) {
-	peer, flamingo := installWSPeer(t), build(t, "./cmd/flamingo")
+	peer, flamingo := installPeer(t, wsPeer), build(t, "./cmd/flamingo")
 	cert := newCertificate(t)
 	for scheme, options := range map[string]string{
 		"ws":  "",
@@ -47,11 +47,11 @@ func TestWebSocketsOfNPMSpeakWithANode(t *testing.T) {
 	}
 }
 
-// installWSPeer has npm install the client, and returns its program.
-func installWSPeer(t *testing.T) (path string) {
+// installPeer has npm install a program and what it needs, and returns its path.
+func installPeer(t *testing.T, folder string) (path string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "peer")
-	if err := os.CopyFS(dir, os.DirFS(wsPeer)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(folder)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
