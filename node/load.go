@@ -171,7 +171,7 @@ func (n *Node) StartDrainOf(ctx context.Context, number NodeNumber, plan *DrainP
 			own := n.DrainDefault()
 			plan = &own
 		}
-		return n.StartDrain(*plan)
+		return n.StartDrain(*plan) //nolint:contextcheck // the drain lives as long as the node; ctx is for the wait
 	}
 	body := []byte(nil)
 	if plan != nil {
@@ -246,7 +246,7 @@ func (r peerRequests) Handle(ctx context.Context, peer idspace.BootID, kind mesh
 			return nil, err
 		}
 	}
-	if err := r.n.StartDrain(plan); err != nil {
+	if err := r.n.StartDrain(plan); err != nil { //nolint:contextcheck // likewise
 		return nil, err
 	}
 	r.n.logger.Info("another node has asked this one to drain", "wait", plan.Wait, "duration", plan.Duration)
