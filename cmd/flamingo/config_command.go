@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -89,7 +90,7 @@ func (c *configShowCommand) settings(ctx context.Context, con *console) ([]admin
 		}
 		return run.shown(from), nil, nil
 	}
-	if c.Config+strings.Join(c.Flags, "") != "" && c.Config != os.Getenv("FLAMINGO_CONFIG") {
+	if len(c.Flags) > 0 || c.Config != os.Getenv("FLAMINGO_CONFIG") {
 		return nil, nil, badUse("--running beside settings: a node that runs has its own")
 	}
 	body, err := c.call(ctx, request{method: http.MethodGet, path: "config"})
@@ -156,7 +157,9 @@ func (r *runCommand) faults() error {
 	if r.TokenFile != "" {
 		_, err := readTokens(r.TokenFile)
 		faults = append(faults, because("--token-file", "admin.token_file", err))
-	} else if host, _, ok := strings.Cut(r.Admin, ":"); ok && !isLoopback(host) {
+	} else if host, _, err := net.SplitHostPort(r.Admin); err != nil {
+		faults = append(faults, badUse("--admin %s (key admin.address): want HOST:PORT", r.Admin))
+	} else if !isLoopback(host) {
 		faults = append(faults, badUse("--admin %s (key admin.address): beyond loopback who asks needs a token; give --token-file FILE, or listen on 127.0.0.1", r.Admin))
 	}
 	if r.ClusterKeyFile != "" {
