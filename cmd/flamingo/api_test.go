@@ -53,6 +53,7 @@ func TestEveryProblemHasItsExitCodeInEveryCommand(t *testing.T) {
 			{"nodes"},
 			{"status"},
 			{"events"},
+			{"top"},
 			{"rtt"},
 			{"raft"},
 			{"groups"},

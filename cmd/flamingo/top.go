@@ -35,19 +35,20 @@ const maxListed = 200
 type look struct {
 	*survey
 	conns []connection
-	err   error // why nothing is seen
+	err   error  // why nothing is seen
+	body  []byte // of the answer that says so
 }
 
 // look asks all nodes, and the one at --addr for its connections.
 func (f *apiFlags) look(ctx context.Context) look {
-	s, _, err := f.survey(ctx)
+	s, body, err := f.survey(ctx)
 	if err != nil {
-		return look{err: err}
+		return look{err: err, body: body}
 	}
 	query := url.Values{"limit": {strconv.Itoa(maxListed)}}
-	body, err := f.call(ctx, request{method: http.MethodGet, path: "connections", query: query})
+	body, err = f.call(ctx, request{method: http.MethodGet, path: "connections", query: query})
 	if err != nil {
-		return look{err: err}
+		return look{err: err, body: body}
 	}
 	page, err := decode[connectionPage](body)
 	return look{survey: s, conns: page.Items, err: err}
@@ -60,7 +61,7 @@ func (c *topCommand) Run(ctx context.Context, con *console) error {
 	}
 	first := c.look(ctx)
 	if first.err != nil {
-		return c.failed(con, nil, first.err)
+		return c.failed(con, first.body, first.err)
 	}
 	m := newTop(func() look { return c.look(ctx) }, c.Interval)
 	m = m.take(first)
@@ -91,7 +92,7 @@ func (c *topCommand) once(ctx context.Context, con *console, m top) error {
 	}
 	second := c.look(ctx)
 	if second.err != nil {
-		return c.failed(con, nil, second.err)
+		return c.failed(con, second.body, second.err)
 	}
 	m = m.take(second)
 	if c.JSON {
