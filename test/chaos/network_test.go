@@ -67,9 +67,16 @@ const bridge = "hub"
 
 func address(host int) string { return fmt.Sprintf("10.97.0.%d", host) }
 
-// hub makes this process's network the one that joins the others.
-func hub(t *testing.T) {
+// hub makes this process's network the one that joins those of so many nodes, until
+// the test ends: their ends here go with it, the others when the kernel comes to it.
+func hub(t *testing.T, nodes int) {
 	t.Helper()
+	t.Cleanup(func() {
+		_, _ = command("ip", "link", "del", bridge)
+		for i := range nodes {
+			_, _ = command("ip", "link", "del", wire(10+i))
+		}
+	})
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
 		{"link", "add", bridge, "type", "bridge"},
@@ -82,9 +89,12 @@ func hub(t *testing.T) {
 	}
 }
 
+// wire names this end of the connection of a host.
+func wire(host int) string { return fmt.Sprintf("n%d", host) }
+
 // plug connects the network to the hub, as host.
 func (n *network) plug(host int) error {
-	outer := fmt.Sprintf("n%d", host)
+	outer := wire(host)
 	_, err1 := command("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", fmt.Sprint(n.tid))
 	_, err2 := command("ip", "link", "set", outer, "master", bridge, "up")
 	errs := []error{err1, err2}

@@ -68,7 +68,7 @@ func newWorld(t *testing.T, binary string, nodes int, habits habits) *world {
 			t.Fatal(err)
 		}
 	}
-	hub(t)
+	hub(t, nodes)
 	for i := range nodes {
 		w.nets = append(w.nets, newNetwork(t))
 		if err := w.nets[i].plug(10 + i); err != nil {
