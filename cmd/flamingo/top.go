@@ -70,7 +70,7 @@ func (c *topCommand) Run(ctx context.Context, con *console) error {
 	}
 	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(con.in), tea.WithOutput(con.out), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return nil // it was interrupted, as the user wanted
+		return nil //nolint:nilerr // it was interrupted, as the user wanted
 	}
 	return err
 }
