@@ -52,7 +52,7 @@ func (r requests) Handle(ctx context.Context, peer idspace.BootID, kind mesh.Req
 		return r.retire(ctx, body)
 	case mesh.RequestContact:
 		return r.contact(body)
-	case mesh.RequestTie, mesh.RequestMembers, mesh.RequestGroups, mesh.RequestInterests, mesh.RequestLoad, mesh.RequestDrain:
+	case mesh.RequestTie, mesh.RequestMembers, mesh.RequestGroups, mesh.RequestInterests, mesh.RequestLoad, mesh.RequestDrain, mesh.RequestConnections:
 		if r.c.cfg.Asked == nil {
 			return nil, mesh.ErrUnknownRequest
 		}

@@ -55,6 +55,12 @@ func OpenOn(ctx context.Context, network port.Network, now func() time.Time, opt
 	})
 }
 
+// DecodeConnections returns how many connections an answer has.
+func DecodeConnections(b []byte) (int, error) {
+	p, err := decodeConnections(b)
+	return len(p.items), err
+}
+
 // A Granter grants node numbers to one life.
 type Granter = granter
 

@@ -288,6 +288,8 @@ func (g groupRequests) Handle(ctx context.Context, peer idspace.BootID, kind mes
 		return encodeGroupSizes(g.members.list(after, limit)), nil
 	case mesh.RequestInterests:
 		return g.hear(peer, body)
+	case mesh.RequestConnections:
+		return g.answerConnections(body)
 	default:
 		return nil, mesh.ErrUnknownRequest
 	}

@@ -136,8 +136,9 @@ const (
 	RequestGroups    RequestKind = 10 // groups with members
 	RequestInterests RequestKind = 11 // tells which groups have members
 
-	RequestLoad  RequestKind = 15 // what a node does
-	RequestDrain RequestKind = 16 // begins the drain of a node
+	RequestLoad        RequestKind = 15 // what a node does
+	RequestDrain       RequestKind = 16 // begins the drain of a node
+	RequestConnections RequestKind = 17 // connections of a node, a page at a time
 )
 
 var requestNames = [...]string{
@@ -146,6 +147,7 @@ var requestNames = [...]string{
 	RequestRetire: "retire", RequestContact: "contact",
 	RequestTie: "tie", RequestMembers: "members", RequestGroups: "groups", RequestInterests: "interests",
 	RequestLoad: "load", RequestDrain: "drain",
+	RequestConnections: "connections",
 }
 
 // String returns the request's name.

@@ -162,6 +162,9 @@ func TestMembersOfAGroupAreEndedOnAllNodes(t *testing.T) {
 		}
 		clients = append(clients, c)
 	}
+	until(t, "every node to answer", func() bool {
+		return len(closeMany(apis[0], "?dry_run=true", `{"group":"room/7"}`).Missing) == 0
+	})
 	if got := closeMany(apis[0], "?dry_run=true", `{"group":"room/7"}`); got.Matched != 3 || got.Closed != 0 || len(got.Missing) > 0 {
 		t.Errorf("dry run: %+v, want 3 matched", got)
 	}

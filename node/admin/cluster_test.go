@@ -1,8 +1,11 @@
 package admin_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -135,4 +138,40 @@ func TestAnyNodeAnswersForAnyConnection(t *testing.T) {
 	apis[0].expect("GET", "/readyz", "", 200, "")
 	apis[0].expect("POST", "/api/v1/connections/"+id.String()+"/messages?ack=written", "still here", 200, "")
 	c.expect("still here")
+}
+
+func TestConnectionsOfAllNodesAreListed(t *testing.T) {
+	apis, nodes := fabric(t)
+	awaitLinks(t, apis, nodes)
+	open := make(map[node.ID]bool)
+	for _, n := range nodes {
+		for range 2 {
+			_, id := connect(t, n)
+			open[id] = true
+		}
+	}
+	for _, a := range apis {
+		until(t, "every node to answer", func() bool { // a link that was up before the cluster was says that an end has none
+			return !strings.Contains(a.do("GET", "/api/v1/connections?scope=cluster&limit=1000", "").body, "missing")
+		})
+		listed, cursor := make(map[node.ID]bool), ""
+		for first := true; first || cursor != ""; first = false {
+			var page struct {
+				pageJSON
+				Missing []json.RawMessage `json:"missing"`
+			}
+			a.get("/api/v1/connections?scope=cluster&limit=4&cursor="+cursor, &page)
+			for _, c := range page.Items {
+				listed[c.ID] = true
+			}
+			if cursor = page.Next; len(page.Missing) > 0 || len(page.Items) > 4 {
+				t.Fatalf("a page of %d, missing %s", len(page.Items), page.Missing)
+			}
+		}
+		if !maps.Equal(listed, open) {
+			t.Errorf("listed %v, open %v", listed, open)
+		}
+		a.expect("GET", "/api/v1/connections?scope=all", "", 400, "bad-request")
+		a.expect("GET", "/api/v1/connections?scope=cluster&cursor=1", "", 400, "bad-request")
+	}
 }

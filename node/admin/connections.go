@@ -111,11 +111,17 @@ func (h *Handler) describe(n target, w http.ResponseWriter, r *http.Request) err
 type connectionPage struct {
 	Items []connection `json:"items"`
 	Next  string       `json:"next,omitempty"` // cursor; none after the last
+
+	Missing []failedNode `json:"missing,omitempty"` // of those of all nodes
 }
 
-// list answers GET /api/v1/connections: those of this node.
+// list answers GET /api/v1/connections: those of this node, or of all.
 func (h *Handler) list(n target, w http.ResponseWriter, r *http.Request) error {
-	values, err := parametersOf(r, "limit", "cursor")
+	values, err := parametersOf(r, "limit", "cursor", "scope")
+	if err != nil {
+		return err
+	}
+	scope, err := choice(values, "scope", "node", "cluster")
 	if err != nil {
 		return err
 	}
@@ -125,11 +131,18 @@ func (h *Handler) list(n target, w http.ResponseWriter, r *http.Request) error {
 			return fail(problemBadRequest, "limit=%.40q: allowed is 1 to 1000", values.Get("limit"))
 		}
 	}
-	page, err := n.Connections(values.Get("cursor"), limit)
+	page, missing := node.Page{}, []failedNode(nil)
+	if scope == "node" {
+		page, err = n.Connections(values.Get("cursor"), limit)
+	} else {
+		var all node.ClusterPage
+		all, err = n.ClusterConnections(r.Context(), values.Get("cursor"), limit)
+		page, missing = node.Page{Items: all.Items, Next: all.Next}, failedNodes(all.Missing)
+	}
 	if err != nil {
 		return err
 	}
-	answer := connectionPage{Items: make([]connection, 0, len(page.Items)), Next: page.Next}
+	answer := connectionPage{Items: make([]connection, 0, len(page.Items)), Next: page.Next, Missing: missing}
 	for _, c := range page.Items {
 		answer.Items = append(answer.Items, shown(c))
 	}

@@ -71,6 +71,7 @@ type target interface {
 	DisconnectWith(id node.ID, code int, reason string) error
 	Describe(ctx context.Context, id node.ID) (node.ConnInfo, error)
 	Connections(cursor string, limit int) (node.Page, error)
+	ClusterConnections(ctx context.Context, cursor string, limit int) (node.ClusterPage, error)
 	Nodes() []node.NodeInfo
 	Retire(ctx context.Context, number node.NodeNumber, anyway bool) error
 	Closing() bool

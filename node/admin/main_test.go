@@ -370,6 +370,10 @@ func (f *fake) Connections(string, int) (node.Page, error) {
 	return node.Page{}, f.note(call{op: "list"})
 }
 
+func (f *fake) ClusterConnections(context.Context, string, int) (node.ClusterPage, error) {
+	return node.ClusterPage{}, f.note(call{op: "list all"})
+}
+
 func (f *fake) Nodes() []node.NodeInfo {
 	_ = f.note(call{op: "nodes"})
 	return f.nodes
