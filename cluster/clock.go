@@ -36,10 +36,13 @@ func median(all []time.Duration) time.Duration {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// role is the part of this node in consensus.
+// role is the part of this node in consensus. One whose server has stopped has none,
+// whatever the configuration that it knew last.
 func (c *Cluster) role() gossip.Role {
 	st := c.State()
 	switch own := st.Identity.Server; {
+	case !st.TakesPart():
+		return gossip.RoleOutside
 	case slices.Contains(st.Voters, own):
 		return gossip.RoleVoter
 	case slices.Contains(st.NonVoters, own):

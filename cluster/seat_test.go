@@ -2,11 +2,14 @@ package cluster_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"flamingo/cluster"
 	"flamingo/cluster/consensus"
+	"flamingo/cluster/gossip"
 )
 
 // leaderOf waits until one of the lives leads and serves.
@@ -45,6 +48,19 @@ func (w *world) stall(lead *life, rest ...*life) (end func(error)) {
 	return func(err error) { result <- err }
 }
 
+// awaitRole waits until all see n in that role, n by its own counts, too.
+func (w *world) awaitRole(n *life, role gossip.Role, lives ...*life) {
+	w.t.Helper()
+	for _, sees := range lives {
+		w.await(fmt.Sprintf("%s to be %v for %s", n.name, role, sees.name), func() bool {
+			return slices.ContainsFunc(sees.Nodes(), func(i cluster.Node) bool { return i.Boot == n.Boot() && i.Role == role })
+		})
+	}
+	if got := n.Stats().Role; got != role {
+		w.t.Errorf("by its own counts %s is %v, want %v", n.name, got, role)
+	}
+}
+
 func TestVoterWhoseDiskStalledTakesItsSeatAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		lives := w.startAll(w.plans(3, 3))
@@ -56,6 +72,7 @@ func TestVoterWhoseDiskStalledTakesItsSeatAgain(t *testing.T) {
 		if st := lead.State(); st.Phase == consensus.Running && st.Err == nil {
 			t.Fatalf("a server goes on while its disk hangs: %+v", st)
 		}
+		w.awaitRole(lead, gossip.RoleOutside, lives...)
 		end(nil)
 		w.await("it to take its seat again", func() bool {
 			st := lead.State()
@@ -69,6 +86,7 @@ func TestVoterWhoseDiskStalledTakesItsSeatAgain(t *testing.T) {
 			t.Errorf("its seat was taken again %d times, want once", n)
 		}
 		lead.requireLogged("the disk stalled")
+		w.awaitRole(lead, gossip.RoleVoter, lives...)
 
 		// Its vote counts: without it there is no majority.
 		rest[0].kill()
@@ -97,5 +115,6 @@ func TestVoterWhoseDiskFailedAfterAStallStaysOut(t *testing.T) {
 			t.Errorf("its seat was taken again %d times, want never", n)
 		}
 		lead.requireLogged("consensus has failed")
+		w.awaitRole(lead, gossip.RoleOutside, lives...)
 	})
 }

@@ -26,8 +26,14 @@ func (c *Cluster) followTrust(ctx context.Context) error {
 
 // warnOfClearText says so if others than this machine may listen in.
 func (c *Cluster) warnOfClearText() {
-	if addr := c.port.Addr(); c.trust == nil && !addr.Addr().Unmap().IsLoopback() {
+	if c.clearText() {
 		c.cfg.Logger.Warn("nodes speak clear text, and whoever reaches the port between them can be one: "+
-			"give all of them a key file, which flamingo keygen writes", "addr", addr)
+			"give all of them a key file, which flamingo keygen writes", "addr", c.port.Addr())
 	}
+}
+
+// clearText reports whether nodes speak clear text on an address that others than
+// this machine may reach.
+func (c *Cluster) clearText() bool {
+	return c.trust == nil && !c.port.Addr().Addr().Unmap().IsLoopback()
 }

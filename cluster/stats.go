@@ -26,6 +26,10 @@ type Stats struct {
 	Trust  trust.Counts // zero in clear text
 	Raft   consensus.State
 
+	Role      gossip.Role // of this node in consensus; outside if its server has stopped
+	TrustMode trust.Mode  // by what nodes are told from strangers
+	ClearText bool        // by nothing, on an address that others than this machine may reach
+
 	// Reseated is how often this node began anew in consensus, on the same data
 	// directory, after its disk had stalled while it led.
 	Reseated uint64
@@ -49,7 +53,7 @@ func (c *Cluster) Stats() Stats {
 	s := Stats{
 		Members: make(map[gossip.State]int), Live: len(v.live), Retired: len(v.retired),
 		Mesh: c.mesh.Stats(), Port: c.port.Counts(), Raft: c.State(),
-		Reseated: c.reseated.Load(),
+		Reseated: c.reseated.Load(), Role: c.role(), TrustMode: c.trust.Mode(), ClearText: c.clearText(),
 	}
 	if c.gossip != nil {
 		s.Gossip = c.gossip.Stats()

@@ -14,6 +14,12 @@ import (
 // number and a line feed. It is looked at before anything else in there (ADR 28).
 const formatFile = "format"
 
+// CheckFormat is for programs that work on the data directory of a node that is
+// stopped: they may if it returns nil, which it does for a directory that does not
+// exist, too. The error matches ErrFormat if the directory is of another format than
+// this release reads. It writes nothing.
+func CheckFormat(dir string) error { return readFormat(dir) }
+
 // readFormat returns an error that matches ErrFormat if the data directory, which need
 // not exist, is of another format than this release reads. It writes nothing.
 func readFormat(dir string) error {

@@ -121,6 +121,10 @@ type State struct {
 	RefusedBy map[Refusal]uint64 // streams that peers refused it
 }
 
+// TakesPart reports whether the server runs and nothing has ended that, nor is about
+// to. Only then is what it is in Voters or NonVoters what it does.
+func (st *State) TakesPart() bool { return st.Phase == Running && st.Err == nil }
+
 // State describes the server at this moment.
 func (s *Server) State() State {
 	s.mu.Lock()

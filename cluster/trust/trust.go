@@ -90,6 +90,40 @@ type snapshot struct {
 	shown     tls.Certificate
 }
 
+// Mode is by what a node tells nodes from strangers.
+type Mode uint8
+
+// The modes.
+const (
+	ModeNone Mode = iota // by nothing: clear text
+	ModeKey              // by the cluster's key
+	ModeTLS              // by a certificate for each node, beside the key
+)
+
+// String returns none, key or tls.
+func (m Mode) String() string {
+	switch m {
+	case ModeNone:
+		return "none"
+	case ModeKey:
+		return "key"
+	case ModeTLS:
+		return "tls"
+	}
+	return fmt.Sprintf("mode %d", uint8(m))
+}
+
+// Mode returns by what t tells nodes from strangers: ModeNone if t is nil.
+func (t *Trust) Mode() Mode {
+	switch {
+	case t == nil:
+		return ModeNone
+	case t.cfg.CA == "":
+		return ModeKey
+	}
+	return ModeTLS
+}
+
 // Counts are what a Trust counted since New.
 type Counts struct {
 	Reloads      uint64 // changes of files that were taken over

@@ -84,6 +84,16 @@ func meetOver(t *testing.T, near, far net.Conn, a, b *trust.Trust, alpn string) 
 	return e
 }
 
+func TestModeSaysByWhatNodesAreToldFromStrangers(t *testing.T) {
+	key := trusttest.KeyFile(t, trusttest.NewKey(t))
+	if got := (*trust.Trust)(nil).Mode().String(); got != "none" {
+		t.Errorf("without a trust it is %s, want none", got)
+	}
+	if got := open(t, trust.Config{KeyFile: key}).Mode().String(); got != "key" {
+		t.Errorf("with a key it is %s, want key", got)
+	}
+}
+
 func TestNodesOfOneKeyMeet(t *testing.T) {
 	key := trusttest.NewKey(t)
 	a, b := open(t, trust.Config{KeyFile: trusttest.KeyFile(t, key)}), open(t, trust.Config{KeyFile: trusttest.KeyFile(t, key)})

@@ -94,7 +94,9 @@ func (l nodeList) numberOf(name string) (number string, err error) {
 
 // nodeList is the answer: the nodes as the one that was asked sees them.
 type nodeList struct {
-	Nodes []listedNode `json:"nodes"`
+	Nodes    []listedNode `json:"nodes"`
+	Trust    string       `json:"trust"` // empty alone
+	Warnings []string     `json:"warnings"`
 }
 
 // A listedNode is a node as another one sees it.
@@ -108,6 +110,7 @@ type listedNode struct {
 	Link    string `json:"link"`
 	RTT     int64  `json:"rtt_us"`
 	Version string `json:"version"`
+	Role    string `json:"role"`
 }
 
 // Run prints them as a table.
@@ -123,7 +126,7 @@ func (c *nodesListCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"NUMBER", "NAME", "STATE", "CLUSTER", "LINK", "RTT", "VERSION"}}
+	rows := [][]string{{"NUMBER", "NAME", "STATE", "ROLE", "CLUSTER", "LINK", "RTT", "VERSION"}}
 	for _, n := range list.Nodes {
 		link, rtt := n.Link, ""
 		if n.Self {
@@ -132,13 +135,25 @@ func (c *nodesListCommand) Run(ctx context.Context, con *console) error {
 		if n.RTT > 0 {
 			rtt = (time.Duration(n.RTT) * time.Microsecond).String()
 		}
-		rows = append(rows, []string{n.Number, n.Name, n.State, n.Cluster, link, rtt, n.Version})
+		rows = append(rows, []string{n.Number, n.Name, n.State, n.Role, n.Cluster, link, rtt, n.Version})
 	}
 	if err := printTable(con.out, rows); err != nil {
 		return err
 	}
+	list.warn(con)
 	if isTerminal(con.out) {
 		fmt.Fprintln(con.talk, hint(con.talk, "next: "+c.again("conns")))
 	}
 	return nil
+}
+
+// warn says what is wrong at the node that was asked, beside the table: whoever reads
+// that has to see it.
+func (l *nodeList) warn(con *console) {
+	if l.Trust != "" {
+		fmt.Fprintln(con.talk, "trust between nodes:", l.Trust)
+	}
+	for _, w := range l.Warnings {
+		fmt.Fprintln(con.talk, "WARNING:", w)
+	}
 }

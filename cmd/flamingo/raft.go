@@ -8,6 +8,7 @@ import (
 
 	"flamingo/cluster"
 	"flamingo/idspace"
+	"flamingo/node"
 )
 
 // raftCommand shows raft, and mends what a stopped node has kept of it, for which
@@ -43,6 +44,9 @@ type promise struct {
 func (c *forgetPromiseCommand) Run(con *console) error {
 	if c.Data == "" { // an empty variable
 		return badUse("--data DIR is missing")
+	}
+	if err := node.CheckFormat(c.Data); err != nil { // before anything in there is read
+		return err
 	}
 	held, err := cluster.ForgetPromise(c.Data)
 	switch {

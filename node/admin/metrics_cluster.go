@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"slices"
-
 	"flamingo/cluster/consensus"
 	"flamingo/cluster/gossip"
 	"flamingo/cluster/mesh"
@@ -128,11 +126,14 @@ var clusterFamilies = []family{
 		sample(float64(s.cluster.Trust.Reloads), "done")
 		sample(float64(s.cluster.Trust.ReloadFaults), "failed")
 	})),
+	clusterGauge("trust_clear_text", "1 if nodes speak clear text on an address that others than this machine may reach.", func(c *node.ClusterStats) float64 { return yes(c.ClearText) }),
 	clusterCounter("trust_severed_streams_total", "Open streams that were closed for what a change took away.", func(c *node.ClusterStats) uint64 { return c.Trust.Severed }),
 
 	clusterGauge("raft_has_leader", "1 while a leader of the voters is known here; without one no numbers are granted. Nodes that are no voters have 0.", func(c *node.ClusterStats) float64 { return yes(!c.Raft.Leader.IsZero()) }),
 	clusterGauge("raft_is_leader", "1 while this node leads the voters.", func(c *node.ClusterStats) float64 { return yes(c.Raft.Leading) }),
-	clusterGauge("raft_is_voter", "1 while this node is a voter.", func(c *node.ClusterStats) float64 { return yes(isVoter(c)) }),
+	clusterGauge("raft_is_voter", "1 while this node is a voter and takes part in raft.", func(c *node.ClusterStats) float64 { return yes(isVoter(c)) }),
+	clusterGauge("raft_stopped", "1 while this node takes no part in raft since that has failed, usually by its disk.", func(c *node.ClusterStats) float64 { return yes(c.Raft.Err != nil) }),
+	clusterCounter("raft_reseats_total", "Times that this node took part in raft again after its disk had stalled.", func(c *node.ClusterStats) uint64 { return c.Reseated }),
 	clusterGauge("raft_term", "Term of raft.", func(c *node.ClusterStats) uint64 { return c.Raft.Term }),
 	clusterGauge("raft_log_index", "Index of the last entry in the log.", func(c *node.ClusterStats) uint64 { return c.Raft.Index }),
 	clusterGauge("raft_applied_index", "Index of the last entry that was applied.", func(c *node.ClusterStats) uint64 { return c.Raft.Applied }),
@@ -145,5 +146,5 @@ var clusterFamilies = []family{
 }
 
 func isVoter(c *node.ClusterStats) bool {
-	return slices.Contains(c.Raft.Voters, c.Raft.Identity.Server)
+	return c.Role == gossip.RoleVoter
 }

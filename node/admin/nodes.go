@@ -15,6 +15,7 @@ type member struct {
 	Name    string          `json:"name"`
 	Number  node.NodeNumber `json:"number,omitzero"` // none while it joins
 	State   string          `json:"state"`
+	Role    string          `json:"role,omitempty"` // in granting numbers; none alone, or of one that is absent
 	Self    bool            `json:"self"`
 	Address string          `json:"cluster_address,omitempty"` // none alone
 	Admin   string          `json:"admin_address,omitempty"`   // none if it shows none
@@ -24,8 +25,40 @@ type member struct {
 	Speaks  *[2]int         `json:"protocol,omitempty"`        // likewise: least and greatest version
 }
 
+// memberList are the nodes; and alone that is all.
 type memberList struct {
-	Nodes []member `json:"nodes"`
+	Nodes     []member  `json:"nodes"`
+	Trust     string    `json:"trust,omitempty"`
+	Consensus *standing `json:"consensus,omitempty"`
+	Warnings  []string  `json:"warnings,omitempty"`
+}
+
+// standing is the part of the node that is asked in granting numbers.
+type standing struct {
+	Role     string `json:"role"`
+	Phase    string `json:"phase"`
+	Leading  bool   `json:"leading"`
+	Leader   bool   `json:"has_leader"`
+	Reseated uint64 `json:"reseated"`
+	Error    string `json:"error,omitempty"` // why it takes no part
+}
+
+// stand adds how the node that is asked stands in its cluster, and of what whoever
+// looks after it is to be warned.
+func (l *memberList) stand(s *node.ClusterStats) {
+	l.Trust = s.TrustMode.String()
+	l.Consensus = &standing{
+		Role: s.Role.String(), Phase: s.Raft.Phase.String(), Leading: s.Raft.Leading,
+		Leader: !s.Raft.Leader.IsZero(), Reseated: s.Reseated,
+	}
+	if s.ClearText {
+		l.Warnings = append(l.Warnings, "nodes speak clear text, and whoever reaches the port between them can be one: "+
+			"give all of them a key file, which flamingo keygen writes")
+	}
+	if s.Raft.Err != nil {
+		l.Consensus.Error = s.Raft.Err.Error()
+		l.Warnings = append(l.Warnings, "this node takes no part in granting numbers: "+l.Consensus.Error)
+	}
 }
 
 // nodes answers GET /api/v1/nodes: those that this node sees, the oldest life
@@ -34,7 +67,11 @@ func (h *Handler) nodes(n target, w http.ResponseWriter, r *http.Request) error 
 	if _, err := parametersOf(r); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, memberList{members(n)})
+	list := memberList{Nodes: members(n)}
+	if stats, ok := n.ClusterStats(); ok {
+		list.stand(&stats)
+	}
+	return writeJSON(w, http.StatusOK, list)
 }
 
 // members returns the nodes that n sees, the oldest life first.
@@ -42,7 +79,7 @@ func members(n target) []member {
 	all := []member{}
 	for _, i := range n.Nodes() {
 		m := member{
-			Name: i.Name, Number: i.Number, State: i.State, Self: i.Self,
+			Name: i.Name, Number: i.Number, State: i.State, Role: i.Role, Self: i.Self,
 			Address: i.Cluster, Admin: i.Admin, Link: i.Link, RTT: i.RTT.Microseconds(), Version: i.Version,
 		}
 		if i.Speaks != [2]int{} {

@@ -47,6 +47,7 @@ type (
 			Name    string          `json:"name"`
 			Number  node.NodeNumber `json:"number"`
 			State   string          `json:"state"`
+			Role    string          `json:"role"`
 			Self    bool            `json:"self"`
 			Address string          `json:"cluster_address"`
 			Link    string          `json:"link"`
@@ -54,6 +55,9 @@ type (
 			Version string          `json:"version"`
 			Speaks  [2]int          `json:"protocol"`
 		} `json:"nodes"`
+		Trust     string        `json:"trust"`
+		Consensus *standingJSON `json:"consensus"`
+		Warnings  []string      `json:"warnings"`
 	}
 	idJSON struct {
 		ID         node.ID         `json:"id"`
