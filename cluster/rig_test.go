@@ -133,6 +133,9 @@ type plan struct {
 	// lostAfter is that of the config.
 	lostAfter time.Duration
 
+	// clock is its wall clock; nil: that of the world.
+	clock func() time.Time
+
 	// speaks are its versions of the protocol; zero: those of this release.
 	speaks mesh.Versions
 
@@ -205,6 +208,9 @@ func (w *world) config(p plan) cluster.Config {
 	if p.shy {
 		cfg.Timing = gossip.LAN()
 		cfg.Timing.Exchange = 20 * time.Second
+	}
+	if p.clock != nil {
+		cfg.Now = p.clock
 	}
 	cfg.LostAfter = p.lostAfter
 	for _, host := range p.join {
