@@ -24,7 +24,7 @@ func (w *world) retire(i int, nodes []*node.Node) (before node.NodeNumber) {
 }
 
 // awaitRebirth waits until node i lives again and all see each other as members. The
-// links between them may be idle.
+// links between them may be idle by then, as nothing is sent.
 func (w *world) awaitRebirth(i int, nodes []*node.Node, before node.NodeNumber) {
 	w.t.Helper()
 	until(w.t, "another number", func() bool { return nodes[i].Number() > before })
