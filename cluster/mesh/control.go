@@ -21,6 +21,7 @@ type control struct {
 	lastCall   uint64
 	box        *outbox  // of the session, while there is one
 	restricted bool     // an end had no cluster at the handshake
+	renewing   bool     // a request waits for a session that is not, once those under way have ended
 	features   features // of both ends at the handshake
 	pinned     bool     // there are watches on the peer
 	toldLost   bool     // Watching was told, and not yet of the next stream
@@ -79,22 +80,31 @@ func (c *control) begin(kind RequestKind, body []byte) (*call, error) {
 		c.mu.Unlock()
 		return nil, err
 	}
-	if c.box != nil && c.restricted && !kind.blank() {
-		if len(c.calls) > 0 { // they shall not end as uncertain for the sake of this one
-			c.mu.Unlock()
-			return nil, ErrBlank
-		}
-		defer c.box.end(ReasonIdle)
-		c.box = nil // the next session may not be restricted
-	}
+	c.renewing = c.renewing || c.box != nil && c.restricted && !kind.blank()
 	c.lastCall++
 	q := &call{number: c.lastCall, kind: kind, body: slices.Clone(body), done: make(chan answer, 1)}
 	c.calls[q.number] = q
-	q.sent = c.box != nil && c.box.put(q.encode)
+	q.sent = c.box != nil && !c.renewing && c.box.put(q.encode)
+	c.renewLocked()
 	start := c.startLocked()
 	c.mu.Unlock()
 	c.spawnIf(start)
 	return q, nil
+}
+
+// renewLocked ends a session that is to be renewed, unless a request is under way
+// on it: that shall not end as uncertain for the sake of another.
+func (c *control) renewLocked() {
+	if !c.renewing || c.box == nil {
+		return
+	}
+	for _, q := range c.calls {
+		if q.sent {
+			return
+		}
+	}
+	c.box.end(ReasonIdle)
+	c.box = nil
 }
 
 func (q *call) encode(e *encoder) { e.call(kindRequest, q.number, uint64(q.kind), q.body) }
@@ -122,6 +132,7 @@ func (c *control) abandon(q *call) ([]byte, error) {
 	default:
 	}
 	delete(c.calls, q.number)
+	c.renewLocked()
 	if q.sent {
 		return nil, ErrUncertain
 	}
@@ -227,7 +238,7 @@ func (c *control) serve(ctx context.Context, conn net.Conn) (progress bool) {
 func (c *control) attach(box *outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.box, c.wanted, c.idleTicks = box, false, 0
+	c.box, c.wanted, c.renewing, c.idleTicks = box, false, false, 0
 	c.clock.anew()
 	c.pingLocked()
 	numbers := make([]uint64, 0, len(c.calls))
@@ -287,6 +298,7 @@ func (c *control) replied(f *frame) {
 	if q == nil {
 		return
 	}
+	defer c.renewLocked()
 	if err := replyCode(min(f.u[1], 255)).err(); err != nil {
 		c.finishLocked(q, nil, err)
 		return

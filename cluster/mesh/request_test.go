@@ -163,6 +163,54 @@ func TestBlankNodesExchangePromisesAndGrantsAlone(t *testing.T) {
 	}
 }
 
+// A request that two blank nodes do not exchange waits until those under way have
+// ended, and goes with the next session, to which the cluster is known.
+func TestRequestWaitsForASessionInTheCluster(t *testing.T) {
+	var answer chan struct{}
+	bubble(t, func(r *rig) {
+		answer = make(chan struct{})
+		for _, n := range []*node{r.node(1), r.node(2)} {
+			n.cluster = idspace.ClusterID{}
+		}
+		r.node(2).handle = func(ctx context.Context, _ idspace.BootID, kind mesh.RequestKind, body []byte) ([]byte, error) {
+			if kind == mesh.RequestPromise {
+				<-answer
+			}
+			return body, nil
+		}
+	}, func(t *testing.T, a, b *node) {
+		ctx, cancel := within(time.Minute)
+		defer cancel()
+		ask := func(kind mesh.RequestKind) <-chan error {
+			done := make(chan error, 1)
+			go func() {
+				_, err := a.Request(ctx, b.boot, kind, nil)
+				done <- err
+			}()
+			synctest.Wait()
+			return done
+		}
+		promise := ask(mesh.RequestPromise)
+		for _, n := range []*node{a, b} { // the cluster is founded
+			n.mu.Lock()
+			n.cluster = theCluster
+			n.mu.Unlock()
+		}
+		confirm, grant := ask(mesh.RequestConfirm), ask(mesh.RequestGrant)
+		select {
+		case err := <-confirm:
+			t.Errorf("a request in the cluster, beside one of before: %v at once", err)
+		default:
+		}
+		close(answer)
+		for name, done := range map[string]<-chan error{"promise": promise, "confirm": confirm, "grant": grant} {
+			if err := <-done; err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
 func TestNumbersAreTold(t *testing.T) {
 	bubble(t, func(r *rig) {
 		for n := idspace.NodeNumber(1); n <= 2500; n++ {
