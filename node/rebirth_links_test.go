@@ -26,7 +26,7 @@ func linksThatAre(state string, nodes []*node.Node) (count int) {
 func TestLinksOfANodeThatLivesAgainOpenWhenTheyAreUsed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		nodes := w.openAll(w.fabric())
-		w.awaitRebirth(2, nodes, w.retire(2, nodes))
+		w.awaitRebirth(nodes, w.retire(nodes))
 		<-time.After(10 * time.Minute)
 		if linksThatAre("idle", nodes) == 0 {
 			t.Error("ten minutes after a rebirth no link is idle")

@@ -10,24 +10,24 @@ import (
 	"flamingo/node"
 )
 
-// retire has node i of a fabric retired while it is cut off, and lets it find out.
-func (w *world) retire(i int, nodes []*node.Node) (before node.NodeNumber) {
+// retire has the last of three nodes retired while it is cut off, and lets it find out.
+func (w *world) retire(nodes []*node.Node) (before node.NodeNumber) {
 	w.t.Helper()
-	before = nodes[i].Number()
-	w.isolate(i)
+	before = nodes[2].Number()
+	w.isolate(2)
 	<-time.After(time.Minute)
-	if err := nodes[(i+1)%3].Retire(w.t.Context(), before, false); err != nil {
+	if err := nodes[0].Retire(w.t.Context(), before, false); err != nil {
 		w.t.Fatal(err)
 	}
 	w.Heal()
 	return before
 }
 
-// awaitRebirth waits until node i lives again and all see each other as members. The
+// awaitRebirth waits until the last of three nodes lives again and all see each other as members. The
 // links between them may be idle by then, as nothing is sent.
-func (w *world) awaitRebirth(i int, nodes []*node.Node, before node.NodeNumber) {
+func (w *world) awaitRebirth(nodes []*node.Node, before node.NodeNumber) {
 	w.t.Helper()
-	until(w.t, "another number", func() bool { return nodes[i].Number() > before })
+	until(w.t, "another number", func() bool { return nodes[2].Number() > before })
 	for k, n := range nodes {
 		for _, o := range nodes {
 			until(w.t, fmt.Sprintf("node %d to see %v", k, o.Number()), func() bool {
@@ -47,7 +47,7 @@ func TestNodeThatLivesAgainHasGroupsAndMetadataOfItsNewConnectionsAlone(t *testi
 		if err := errors.Join(nodes[0].JoinGroup(stays, "g"), nodes[2].JoinGroup(goes, "g"), nodes[2].SetMeta(goes, "k", "old")); err != nil {
 			t.Fatal(err)
 		}
-		w.awaitRebirth(2, nodes, w.retire(2, nodes))
+		w.awaitRebirth(nodes, w.retire(nodes))
 		if _, why := nextClose(t, nodes[2]); why != node.ReasonRetired {
 			t.Errorf("ended for reason %v, want %v", why, node.ReasonRetired)
 		}
@@ -85,9 +85,9 @@ func TestWatchesOfANodeThatLivesAgainGoOn(t *testing.T) {
 		c, id := w.connect(nodes[0])
 		d, other := w.connect(nodes[0])
 		events, silent := watchFrom(t, nodes[2], id), watchFrom(t, nodes[2], other)
-		before := w.retire(2, nodes)
+		before := w.retire(nodes)
 		d.Close() // in between, when nobody can tell it
-		w.awaitRebirth(2, nodes, before)
+		w.awaitRebirth(nodes, before)
 		requireClosed(t, "closed beside the rebirth", silent, node.ReasonClient, node.ReasonUnknown)
 		c.Close()
 		requireClosed(t, "closed after it", events, node.ReasonClient, node.ReasonUnknown)
@@ -109,7 +109,7 @@ func TestNodeThatIsRetiredWhileItDrainsGoesOnDraining(t *testing.T) {
 		if err := nodes[2].StartDrain(node.DrainPlan{Wait: 10 * time.Minute, Duration: time.Minute}); err != nil {
 			t.Fatal(err)
 		}
-		w.awaitRebirth(2, nodes, w.retire(2, nodes))
+		w.awaitRebirth(nodes, w.retire(nodes))
 		c.expectEnd()
 		until(t, "the others to see that it drains", func() bool {
 			return slices.ContainsFunc(nodes[0].Nodes(), func(i node.NodeInfo) bool {
