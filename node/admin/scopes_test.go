@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http/httptest"
 	"runtime/trace"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,10 +30,8 @@ var adminRoutes = []string{
 // wanted is the scope that a route asks for, as the page says it.
 func wanted(route string) string {
 	method, path, _ := strings.Cut(route, " ")
-	for _, r := range adminRoutes {
-		if r == route {
-			return "admin"
-		}
+	if slices.Contains(adminRoutes, route) {
+		return "admin"
 	}
 	switch {
 	case path == "/livez" || path == "/readyz" || path == "/problems/{slug}" || path == "/openapi.yaml" || strings.HasPrefix(path, "/ui"):
@@ -112,8 +111,8 @@ func TestScopesAreReadAsTheyAreWritten(t *testing.T) {
 
 func TestProfilesAreThoseOfTheRuntime(t *testing.T) {
 	a, _ := show(t, admin.Config{}, lines())
-	names := strings.Fields(a.expect("GET", "/debug/pprof/", "", 200, "").body)
-	for _, name := range names {
+	names := strings.FieldsSeq(a.expect("GET", "/debug/pprof/", "", 200, "").body)
+	for name := range names {
 		if name == "profile" || name == "trace" {
 			continue
 		}
