@@ -179,6 +179,7 @@ type Opts struct {
 	//	dns:nodes.example.org        every address of a name, dns:name:port
 	//	srv:_flamingo._tcp.example.org
 	//	file:/etc/flamingo/nodes     a place a line; # begins a comment
+	//	exec:/usr/local/bin/nodes eu what a program prints, as in a file
 	Join []string
 
 	// Expect is how many new nodes found a cluster together: 1, 3 or 5. A node

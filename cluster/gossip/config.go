@@ -56,8 +56,11 @@ type Config struct {
 	//	dns:nodes.example.org        every address of a name, dns:name:port
 	//	srv:_flamingo._tcp.example.org
 	//	file:/etc/flamingo/nodes     a seed a line; # begins a comment
+	//	exec:/usr/local/bin/nodes eu what a program prints, as in a file
 	//
-	// Names and files are looked up anew at each attempt. The list may be
+	// A program is run without a shell, its arguments parted by spaces; it has 5 s.
+	// A line of a file or a program cannot name another file or program. Names,
+	// files and programs are looked up anew at each attempt. The list may be
 	// the same on every node: each passes over itself.
 	Seeds []string
 

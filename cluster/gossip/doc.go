@@ -14,7 +14,8 @@
 //     killed and started again is another member: the old one goes, the new
 //     one joins, in either order.
 //   - [Meta] is what a member announces: under 300 bytes, see Meta.Encode.
-//   - A seed is a place to look for members: an address, or dns:, srv:, file:.
+//   - A seed is a place to look for members: an address, or dns:, srv:, file:,
+//     exec:.
 //
 // # Bytes
 //

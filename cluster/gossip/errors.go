@@ -15,8 +15,12 @@ var (
 	ErrBadConfig = errors.New("bad config")
 
 	// ErrBadSeed: not a seed. Usually a port out of range, or a prefix other
-	// than dns:, srv:, file:.
+	// than dns:, srv:, file:, exec:.
 	ErrBadSeed = errors.New("not a seed")
+
+	// ErrTooMuch: a seed has more addresses than are used, or a file or program
+	// more text than is read. Usually a seed that is meant for something else.
+	ErrTooMuch = errors.New("too much for a seed")
 
 	// ErrRunning: Run was called twice. A Gossip runs once.
 	ErrRunning = errors.New("gossip runs or has run")

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -76,3 +77,18 @@ func (t *table) held() (dirty, told int) {
 
 // Arrange makes a keyring hold keys.
 var Arrange = arrange
+
+// Resolve returns the addresses of a seed.
+func Resolve(ctx context.Context, r Resolver, spec string) ([]netip.AddrPort, error) {
+	s, err := parseSeed(spec)
+	if err != nil {
+		return nil, err
+	}
+	return s.resolve(ctx, r)
+}
+
+// Bounds of a seed.
+const (
+	MaxAddrs    = maxAddrs
+	MaxSeedText = maxSeedText
+)

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -16,10 +16,13 @@ import (
 )
 
 const (
-	// maxAddrs bounds the addresses of one seed; further ones are not used.
+	// maxAddrs bounds the addresses of one seed, and the lines that a file or a
+	// program has; further ones are not used, and the seed's error says so.
 	maxAddrs = 256
 
-	maxSeedFile = 64 << 10 // bytes
+	// maxSeedText bounds a file of seeds, and what a program prints, in bytes.
+	// Nothing of a longer one is used: its end may be half an address.
+	maxSeedText = 64 << 10
 )
 
 // Resolver looks names up. A *net.Resolver is one.
@@ -32,7 +35,7 @@ type Resolver interface {
 type seed struct {
 	spec string // as configured
 	kind seedKind
-	name string // host, SRV name or path
+	name string // host, SRV name, path, or program with its arguments
 	port uint16
 }
 
@@ -42,6 +45,7 @@ const (
 	hostSeed seedKind = iota // an address, or a name with all its addresses
 	srvSeed
 	fileSeed
+	execSeed
 )
 
 func parseSeeds(specs []string) ([]seed, error) {
@@ -69,6 +73,12 @@ func parseSeed(spec string) (seed, error) {
 		}
 		return seed{spec: spec, kind: fileSeed, name: rest}, nil
 	}
+	if rest, ok := strings.CutPrefix(spec, "exec:"); ok {
+		if words := strings.Fields(rest); len(words) == 0 || !filepath.IsAbs(words[0]) {
+			return bad("exec:PROGRAM ARGUMENT…, with the whole path of the program")
+		}
+		return seed{spec: spec, kind: execSeed, name: rest}, nil
+	}
 	if rest, ok := strings.CutPrefix(spec, "srv:"); ok {
 		if !validHost(rest) {
 			return bad("srv:NAME")
@@ -83,7 +93,7 @@ func parseSeed(spec string) (seed, error) {
 	if found {
 		h, p, err := net.SplitHostPort(rest)
 		if err != nil {
-			return bad("HOST or HOST:PORT, with an IPv6 address in brackets, or dns:, srv:, file:")
+			return bad("HOST or HOST:PORT, with an IPv6 address in brackets, or dns:, srv:, file:, exec:")
 		}
 		host = h
 		if number, err = strconv.ParseUint(p, 10, 16); err != nil || number == 0 {
@@ -114,8 +124,14 @@ func (s seed) resolve(ctx context.Context, r Resolver) ([]netip.AddrPort, error)
 		addrs, err = resolveSRV(ctx, r, s.name)
 	case fileSeed:
 		addrs, err = resolveFile(ctx, r, s.name)
+	case execSeed:
+		addrs, err = resolveExec(ctx, r, s.name)
 	}
-	return addrs[:min(len(addrs), maxAddrs)], err
+	if len(addrs) > maxAddrs {
+		err = errors.Join(err, fmt.Errorf("%w: %d addresses, of which %d are used", ErrTooMuch, len(addrs), maxAddrs))
+		addrs = addrs[:maxAddrs]
+	}
+	return addrs, err
 }
 
 func resolveHost(ctx context.Context, r Resolver, host string, port uint16) ([]netip.AddrPort, error) {
@@ -140,33 +156,53 @@ func resolveSRV(ctx context.Context, r Resolver, name string) ([]netip.AddrPort,
 	}
 	var addrs []netip.AddrPort
 	var faults []error
-	for _, rec := range records[:min(len(records), maxAddrs)] {
+	if len(records) > maxAddrs {
+		faults = append(faults, fmt.Errorf("%w: %d records, of which %d are used", ErrTooMuch, len(records), maxAddrs))
+		records = records[:maxAddrs]
+	}
+	for _, rec := range records {
 		a, err := resolveHost(ctx, r, rec.Target, rec.Port)
 		addrs, faults = append(addrs, a...), append(faults, err)
 	}
 	return addrs, errors.Join(faults...)
 }
 
-// resolveFile reads the file and looks its seeds up, which are no files.
+// resolveFile reads the file and looks its seeds up.
 func resolveFile(ctx context.Context, r Resolver, path string) ([]netip.AddrPort, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSeedText+1))
+	if err != nil {
+		return nil, err
+	}
+	return resolveText(ctx, r, string(text))
+}
 
+// resolveText looks up the seeds of a text, one a line, of which # begins a
+// comment. They are addresses and names: whoever writes the text does not choose
+// which file is read or which program is run.
+func resolveText(ctx context.Context, r Resolver, text string) ([]netip.AddrPort, error) {
+	if len(text) > maxSeedText {
+		return nil, fmt.Errorf("%w: longer than %d bytes", ErrTooMuch, maxSeedText)
+	}
 	var addrs []netip.AddrPort
 	var faults []error
-	lines := bufio.NewScanner(io.LimitReader(f, maxSeedFile))
-	for n := 0; lines.Scan() && n < maxAddrs; {
-		line, _, _ := strings.Cut(lines.Text(), "#")
+	n := 0
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		n++
+		if n++; n > maxAddrs {
+			faults = append(faults, fmt.Errorf("%w: more than %d lines, further ones are not used", ErrTooMuch, maxAddrs))
+			break
+		}
 		s, err := parseSeed(line)
-		if err == nil && s.kind == fileSeed {
-			err = fmt.Errorf("%w: %q: a file cannot name a file", ErrBadSeed, line)
+		if err == nil && (s.kind == fileSeed || s.kind == execSeed) {
+			err = fmt.Errorf("%w: %q: a line cannot name a file or a program", ErrBadSeed, line)
 		}
 		if err == nil {
 			var a []netip.AddrPort
@@ -175,5 +211,5 @@ func resolveFile(ctx context.Context, r Resolver, path string) ([]netip.AddrPort
 		}
 		faults = append(faults, err)
 	}
-	return addrs, errors.Join(append(faults, lines.Err())...)
+	return addrs, errors.Join(faults...)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,13 @@ type fakeDNS struct {
 
 var errNoSuchName = errors.New("no such name")
 
-func (d *fakeDNS) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+func (d *fakeDNS) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
+	if host == "stuck.test" {
+		<-ctx.Done()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if ips := d.hosts[host]; ips != nil {
@@ -107,6 +114,7 @@ func TestParseSeedRefusesWhatIsNone(t *testing.T) {
 	for _, spec := range []string{
 		"", "dns:", "srv:", "file:", "host:", "host:0", "host:65536", "host:x", "a b", "http://host",
 		"1:2:3:4", "[::1]:x", "::1:4110x", "srv:a:1", "/path", "user@host",
+		"exec:", "exec: ", "exec:nodes", "exec:bin/nodes",
 	} {
 		if err := gossip.ParseSeed(spec); !errors.Is(err, gossip.ErrBadSeed) {
 			t.Errorf("seed %q: %v, want ErrBadSeed", spec, err)
@@ -117,6 +125,64 @@ func TestParseSeedRefusesWhatIsNone(t *testing.T) {
 	} {
 		if err := gossip.ParseSeed(spec); err != nil {
 			t.Errorf("seed %q: %v, want nil", spec, err)
+		}
+	}
+}
+
+func TestASeedWithoutAnswerHoldsUpNoOther(t *testing.T) {
+	dns := &fakeDNS{hosts: map[string][]netip.Addr{"nodes.test": {hostAddr(1).Addr()}}}
+	virtual(t, func(t *testing.T, network *porttest.Network) {
+		first := on(t, network, 1, clusterA)
+		p := planOn(network, 2, clusterA)
+		p.seeds = []string{"dns:stuck.test", "dns:nodes.test"}
+		p.change = func(c *gossip.Config) { c.Resolver = dns }
+		second := launch(t, p)
+		awaitEach(t, []*node{first, second})
+		seeds := second.Seeds()
+		if !errors.Is(seeds[0].Err, context.DeadlineExceeded) || seeds[1].Err != nil {
+			t.Errorf("seeds = %+v, want the first late and the second found", seeds)
+		}
+	})
+}
+
+func TestWhatASeedHasTooMuchOfIsSaid(t *testing.T) {
+	many := make([]netip.Addr, gossip.MaxAddrs+1)
+	records := make([]*net.SRV, gossip.MaxAddrs+1)
+	for i := range many {
+		many[i] = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		records[i] = &net.SRV{Target: many[i].String(), Port: 4110}
+	}
+	dns := &fakeDNS{
+		hosts: map[string][]netip.Addr{"many.test": many, "enough.test": many[1:]},
+		srv:   map[string][]*net.SRV{"many.test": records, "enough.test": records[1:]},
+	}
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "file:" + path
+	}
+	for _, c := range []struct {
+		spec string
+		want int
+		err  error
+	}{
+		{"dns:enough.test", gossip.MaxAddrs, nil},
+		{"dns:many.test", gossip.MaxAddrs, gossip.ErrTooMuch},
+		{"srv:enough.test", gossip.MaxAddrs, nil},
+		{"srv:many.test", gossip.MaxAddrs, gossip.ErrTooMuch},
+		{file("enough", strings.Repeat("10.0.0.1\n", gossip.MaxAddrs)), gossip.MaxAddrs, nil},
+		{file("many", strings.Repeat("10.0.0.1\n", gossip.MaxAddrs+1)), gossip.MaxAddrs, gossip.ErrTooMuch},
+		{file("full", "10.0.0.1\n"+strings.Repeat("#", gossip.MaxSeedText-9)), 1, nil},
+		{file("long", "10.0.0.1\n"+strings.Repeat("#", gossip.MaxSeedText-8)), 0, gossip.ErrTooMuch},
+		{file("files", "file:/etc/hosts\n10.0.0.1\n"), 1, gossip.ErrBadSeed},
+		{file("programs", "exec:/bin/echo 10.0.0.2\n10.0.0.1\n"), 1, gossip.ErrBadSeed},
+	} {
+		addrs, err := gossip.Resolve(t.Context(), dns, c.spec)
+		if len(addrs) != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %d addresses, %v; want %d, %v", c.spec, len(addrs), err, c.want, c.err)
 		}
 	}
 }

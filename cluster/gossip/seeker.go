@@ -22,6 +22,8 @@ const (
 	// swallows everything does not hold up the others.
 	tryWorkers = 4
 
+	// resolveTimeout bounds a lookup of all seeds, which are looked up at once: one
+	// that gets no answer does not hold up the others.
 	resolveTimeout = 5 * time.Second
 
 	// maxWanted bounds the exchanges asked for and not begun. One more is not
@@ -139,25 +141,18 @@ func (k *seeker) covered(addr netip.AddrPort) bool {
 	return false
 }
 
-// lookup returns the addresses of all seeds.
+// lookup returns the addresses of all seeds. It blocks until the last lookup has
+// ended, at most resolveTimeout and execGrace.
 func (k *seeker) lookup(ctx context.Context) []netip.AddrPort {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	var all []netip.AddrPort
-	for i, s := range k.seeds {
-		addrs, err := s.resolve(ctx, k.g.cfg.Resolver)
-		if err != nil {
-			k.g.cfg.Logger.Debug("seed not found", "seed", s.spec, "err", err)
-		}
-		all = append(all, addrs...)
-		k.mu.Lock()
-		k.found[i].At, k.found[i].Err = time.Now(), err
-		k.found[i].Addrs = nil
-		for _, a := range addrs {
-			k.found[i].Addrs = append(k.found[i].Addrs, SeedAddr{Addr: a})
-		}
-		k.mu.Unlock()
+	found := make([][]netip.AddrPort, len(k.seeds))
+	var wg sync.WaitGroup
+	for i := range k.seeds { // at most maxSeeds
+		wg.Go(func() { found[i] = k.lookupOne(ctx, i) })
 	}
+	wg.Wait()
+	all := slices.Concat(found...)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for a := range k.tried {
@@ -171,6 +166,22 @@ func (k *seeker) lookup(ctx context.Context) []netip.AddrPort {
 		}
 	}
 	return all
+}
+
+// lookupOne returns the addresses of one seed and notes how it fared.
+func (k *seeker) lookupOne(ctx context.Context, i int) []netip.AddrPort {
+	addrs, err := k.seeds[i].resolve(ctx, k.g.cfg.Resolver)
+	if err != nil {
+		k.g.cfg.Logger.Debug("seed not found", "seed", k.seeds[i].spec, "err", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.found[i].At, k.found[i].Err = time.Now(), err
+	k.found[i].Addrs = nil
+	for _, a := range addrs {
+		k.found[i].Addrs = append(k.found[i].Addrs, SeedAddr{Addr: a})
+	}
+	return addrs
 }
 
 // try attempts to join by one address and notes how it went.

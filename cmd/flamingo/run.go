@@ -51,7 +51,7 @@ type runCommand struct {
 
 	Cluster     string        `group:"cluster" key:"cluster.address" placeholder:"ADDR" help:"The one port between nodes, TCP and UDP: IP:PORT or :PORT; if nothing is said 127.0.0.1:4110. A node belongs to a cluster if --cluster, --join or --expect is given."`
 	Advertise   string        `group:"cluster" key:"cluster.advertise" placeholder:"ADDR" help:"Where other nodes reach that port, as IP:PORT."`
-	Join        []string      `group:"cluster" key:"cluster.join" placeholder:"ADDR" help:"Where to look for other nodes: HOST:PORT, dns:NAME, srv:NAME, file:PATH. The same list may be given to every node."`
+	Join        []string      `group:"cluster" key:"cluster.join" placeholder:"ADDR" help:"Where to look for other nodes: HOST:PORT, dns:NAME, srv:NAME, file:PATH, exec:PROGRAM. The same list may be given to every node."`
 	Expect      int           `group:"cluster" key:"cluster.expect" placeholder:"N" help:"How many new nodes found a cluster together: 1, 3 or 5. A node that finds a cluster joins it."`
 	ClusterName string        `group:"cluster" key:"cluster.name" placeholder:"NAME" help:"Keeps clusters apart that could reach each other; if nothing is said flamingo."`
 	Insecure    bool          `group:"cluster" key:"cluster.insecure" help:"Allow clear text between nodes beyond loopback, on a network that nobody else can reach."`
