@@ -122,7 +122,7 @@ func (c *Cluster) watchViews(ctx context.Context) error {
 	for ctx.Err() == nil {
 		changed := c.seat().server.Changed()
 		c.refresh()
-		if role := c.role(); role != c.notice.role() {
+		if role := c.role(); role != c.notice.role() && !c.leaving.Load() { // who leaves has said so
 			c.announce(func(m *gossip.Meta) { m.Role = role })
 		}
 		tick := time.NewTimer(time.Until(due))
