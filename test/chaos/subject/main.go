@@ -17,6 +17,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -151,6 +152,8 @@ type subject struct {
 	records *recorder
 
 	many, waits, groups *sender
+
+	races atomic.Int32 // that have begun
 
 	working sync.WaitGroup // orders, events, senders, watches
 }
@@ -318,11 +321,13 @@ func (s *subject) race(ctx context.Context, count int) error {
 	if err != nil {
 		return err
 	}
+	// One race may begin while the nodes of another close: each has ports of its own.
+	base := 4200 + 100*int(s.races.Add(1)%100)
 	for i := range count {
 		racers.Go(func() {
 			o := options(s.setup, slog.DiscardHandler)
 			o.Listen, o.Name, o.DataDir, o.Expect = []string{"tcp://127.0.0.1:0"}, fmt.Sprintf("%s-%d", s.setup.Name, i), "", 0
-			o.Join, o.Cluster, o.MaxConns = []string{s.setup.Cluster}, fmt.Sprintf("%s:%d", host, 4200+i), 16
+			o.Join, o.Cluster, o.MaxConns = []string{s.setup.Cluster}, fmt.Sprintf("%s:%d", host, base+i), 16
 			r := chaos.Record{Kind: chaos.Raced, Begin: now()}
 			n, err := node.OpenContext(ctx, o)
 			if err != nil {
